@@ -1,0 +1,67 @@
+// The one error class of the project: a code, a message that names the offender, and the way out.
+
+/**
+ * Why a conversion stopped.
+ * - `usage`: the command line or the options contradict each other (exit code 2)
+ * - `input`: a file is missing, broken or not what it should be (exit code 1)
+ * - `refused`: the model is sound, but rewriting it would not be safe (exit code 1)
+ * - `nothing-to-do`: no vocabulary, or none that would shrink (exit code 4)
+ * - `gate`: a quality gate was missed (exit code 3)
+ * - `output`: the result could not be written (exit code 1)
+ * - `engine`: onnxruntime failed (exit code 1)
+ * - `interrupted`: stopped by the caller (exit code 130)
+ * - `internal`: a check of our own failed: a defect of this tool (exit code 1)
+ */
+export type ErrorCode = "usage" | "input" | "refused" | "nothing-to-do" | "gate" | "output" | "engine" | "interrupted" | "internal";
+
+export interface ErrorDetails {
+	/** File, node, tensor or option that is concerned. */
+	readonly at?: string | undefined;
+	/** What the user can do about it. */
+	readonly hint?: string | undefined;
+	readonly cause?: unknown;
+}
+
+/** Exit code of each kind of error; see the table in the README. */
+export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
+	usage: 2,
+	input: 1,
+	refused: 1,
+	"nothing-to-do": 4,
+	gate: 3,
+	output: 1,
+	engine: 1,
+	interrupted: 130,
+	internal: 1,
+};
+
+export class DistembError extends Error {
+	readonly code: ErrorCode;
+	readonly at: string | undefined;
+	readonly hint: string | undefined;
+
+	constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+		super(message, details.cause === undefined ? undefined : { cause: details.cause });
+		this.name = "DistembError";
+		this.code = code;
+		this.at = details.at;
+		this.hint = details.hint;
+	}
+
+	/** `at: message; hint`, on one line. */
+	toLine(): string {
+		const where = this.at === undefined ? "" : `${this.at}: `;
+		const hint = this.hint === undefined ? "" : `; ${this.hint}`;
+		return `${where}${this.message}${hint}`.replace(/\s+/g, " ");
+	}
+
+	/** The same error, located at `at` unless it already names a place. */
+	located(at: string): DistembError {
+		return this.at === undefined ? new DistembError(this.code, this.message, { at, hint: this.hint, cause: this.cause }) : this;
+	}
+}
+
+/** Throws `interrupted` if the caller asked to stop. */
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+	if (signal?.aborted === true) throw new DistembError("interrupted", "interrupted", { cause: signal.reason });
+}

@@ -1,0 +1,72 @@
+// What a pass is, and the one way to run it: requires → run → check → ensures, with its time in the report.
+import { throwIfAborted } from "./errors.js";
+import { checkModel } from "./ir/check.js";
+import type { Model } from "./ir/graph.js";
+
+/** What happens while a pass works; `fraction` runs from 0 to 1. */
+export interface Progress {
+	readonly pass: string;
+	readonly fraction: number;
+	readonly note?: string | undefined;
+}
+
+export interface PassContext {
+	readonly signal: AbortSignal | undefined;
+	readonly threads: number;
+	readonly seed: number;
+	readonly progress: (fraction: number, note?: string) => void;
+	/** A line for the report's pass log: what was done, or why nothing was, with the node's name. */
+	readonly log: (line: string) => void;
+}
+
+/**
+ * One step of the pipeline. Properties, not methods: TypeScript then compares them contravariantly,
+ * and passes put in a wrong order do not compile.
+ */
+export interface Pass<In, Out> {
+	readonly name: string;
+	readonly requires?: (state: In) => void;
+	readonly run: (state: In, context: PassContext) => Promise<Out>;
+	readonly ensures?: (after: Out, before: In) => void;
+}
+
+export interface PassRecord {
+	readonly name: string;
+	readonly milliseconds: number;
+	readonly log: readonly string[];
+}
+
+/** States that know their models can be checked after every pass. */
+export interface HasModels {
+	readonly files: readonly { readonly model: Model }[];
+}
+
+export interface PassRunner {
+	readonly signal?: AbortSignal | undefined;
+	readonly threads: number;
+	readonly seed: number;
+	readonly onProgress?: ((progress: Progress) => void) | undefined;
+	readonly records: PassRecord[];
+}
+
+/** Runs one pass on `state` and records it in `runner.records`. */
+export async function runPass<In, Out extends HasModels>(pass: Pass<In, Out>, state: In, runner: PassRunner): Promise<Out> {
+	throwIfAborted(runner.signal);
+	pass.requires?.(state);
+	const log: string[] = [];
+	const start = performance.now();
+	const report = (fraction: number, note?: string) => runner.onProgress?.({ pass: pass.name, fraction, note });
+	report(0);
+	const after = await pass.run(state, {
+		signal: runner.signal,
+		threads: runner.threads,
+		seed: runner.seed,
+		progress: report,
+		log: (line) => log.push(line),
+	});
+	for (const { model } of after.files) checkModel(model);
+	pass.ensures?.(after, state);
+	report(1);
+	runner.records.push({ name: pass.name, milliseconds: performance.now() - start, log });
+	return after;
+}

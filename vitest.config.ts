@@ -1,0 +1,11 @@
+// Test runner settings. The engine misbehaves in worker threads, so each test file runs in a process of its own.
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+	test: {
+		pool: "forks",
+		maxWorkers: 2,
+		include: ["test/**/*.test.ts"],
+		testTimeout: 60_000,
+	},
+});
