@@ -105,8 +105,8 @@ export function addInitializer(graph: Graph, name: string, tensor: Tensor, info?
 }
 
 /** A sparse initializer, carried as it is. */
-export function addSparse(graph: Graph, name: string): Value {
-	const value = new Value(name, graph, { kind: "sparse" });
+export function addSparse(graph: Graph, name: string, carried?: Graph["carried"]): Value {
+	const value = new Value(name, graph, { kind: "sparse", carried });
 	NAMES.get(graph.model)?.add(name);
 	listOf(graph.sparse).push(value);
 	return value;

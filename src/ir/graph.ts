@@ -24,7 +24,7 @@ export type ValueSource =
 	| { readonly kind: "input" }
 	| { readonly kind: "initializer"; readonly tensor: Tensor }
 	/** A sparse initializer, carried as it is. */
-	| { readonly kind: "sparse" }
+	| { readonly kind: "sparse"; readonly carried: Carried | undefined }
 	| { readonly kind: "node"; readonly node: Node; readonly index: number };
 
 /** Who reads a value: a node in this scope or in a body below it, or a graph's output list. */

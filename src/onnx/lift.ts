@@ -1,0 +1,210 @@
+// Takes the payloads of tensors out of the wire format, and puts payloads in.
+//
+// `lift` turns a model file of any size into its skeleton: the same message, but each large tensor payload (raw_data, float_data, …)
+// replaced by a small reference to its range of the file. protobufjs then decodes only the skeleton.
+// `lower` is the inverse: it turns an encoded skeleton into a list of segments, references resolved, lengths corrected.
+import type protobuf from "protobufjs";
+import { DistembError } from "../errors.js";
+import { ModelMessage, PAYLOAD_FIELD } from "./schema.js";
+import type { ByteSource } from "./source.js";
+
+/** Payloads of at most this many bytes stay in the skeleton. */
+const SMALL = 1024;
+
+/** Deeper nesting of messages than this is an attack, not a model (ONNX Runtime recurses too). */
+const MAX_DEPTH = 200;
+
+/** TensorProto fields that can be large: raw_data and the packed typed fields. */
+const PAYLOAD_FIELDS: ReadonlySet<number> = new Set([4, 5, 7, 9, 10, 11]);
+
+/** A payload's place: the number of the TensorProto field and the byte range in the source. */
+export interface PayloadRange {
+	readonly field: number;
+	readonly start: number;
+	readonly end: number;
+}
+
+/** A piece of an encoded file: bytes, or a payload that the writer copies from where it is. */
+export type Segment = Uint8Array | PayloadRange;
+
+const LEN = 2;
+
+/** Message types on the way from ModelProto to a TensorProto: per type, field id → message type. */
+function routes(): Map<protobuf.Type, Map<number, protobuf.Type>> {
+	const tensor = ModelMessage.root.lookupType("TensorProto");
+	const found = new Map<protobuf.Type, Map<number, protobuf.Type>>();
+	const seen = new Set<protobuf.Type>();
+	const pending: protobuf.Type[] = [ModelMessage];
+	const parents = new Map<protobuf.Type, [protobuf.Type, number][]>();
+	for (let type = pending.pop(); type !== undefined; type = pending.pop()) {
+		if (seen.has(type)) continue;
+		seen.add(type);
+		for (const field of type.fieldsArray) {
+			const child = field.resolvedType;
+			if (child === null || !("fieldsArray" in child)) continue;
+			parents.set(child, [...(parents.get(child) ?? []), [type, field.id]]);
+			pending.push(child);
+		}
+	}
+	const upward: protobuf.Type[] = [tensor];
+	const reached = new Set<protobuf.Type>();
+	for (let type = upward.pop(); type !== undefined; type = upward.pop()) {
+		if (reached.has(type)) continue;
+		reached.add(type);
+		for (const [parent, id] of parents.get(type) ?? []) {
+			found.set(parent, (found.get(parent) ?? new Map()).set(id, type));
+			upward.push(parent);
+		}
+	}
+	return found;
+}
+
+const ROUTES = routes();
+const TENSOR = ModelMessage.root.lookupType("TensorProto");
+
+function varint(value: number): Uint8Array {
+	const bytes: number[] = [];
+	let rest = value;
+	while (rest >= 128) {
+		bytes.push((rest % 128) | 128);
+		rest = Math.floor(rest / 128);
+	}
+	bytes.push(rest);
+	return Uint8Array.from(bytes);
+}
+
+const tag = (field: number, wire: number): Uint8Array => varint(field * 8 + wire);
+
+function broken(reason: string): DistembError {
+	return new DistembError("input", `is not an ONNX model: ${reason}`);
+}
+
+interface Rewritten {
+	readonly segments: Segment[];
+	readonly length: number;
+}
+
+type TensorField = (field: number, start: number, end: number) => Rewritten | undefined;
+
+/** Walks a message and rewrites tensor fields with `onTensor`; everything else is copied. */
+class Transcoder {
+	readonly #source: ByteSource;
+	readonly #onTensor: TensorField;
+	#position = 0;
+
+	constructor(source: ByteSource, onTensor: TensorField) {
+		this.#source = source;
+		this.#onTensor = onTensor;
+	}
+
+	message(type: protobuf.Type, start: number, end: number, depth: number): Rewritten {
+		if (depth > MAX_DEPTH) throw broken(`messages are nested more than ${MAX_DEPTH} deep`);
+		const children = ROUTES.get(type);
+		const segments: Segment[] = [];
+		let length = 0;
+		const push = (part: Rewritten) => {
+			for (const segment of part.segments) segments.push(segment);
+			length += part.length;
+		};
+		this.#position = start;
+		let copied = start;
+		const copyUpTo = (position: number) => {
+			if (position > copied) push(plain(this.#source.read(copied, position).slice()));
+		};
+		while (this.#position < end) {
+			const at = this.#position;
+			const key = this.#varint(end);
+			const field = Math.floor(key / 8);
+			const wire = key % 8;
+			if (field === 0) throw broken("a field has number 0");
+			if (wire !== LEN) {
+				this.#skip(wire, end);
+				continue;
+			}
+			const size = this.#varint(end);
+			const from = this.#position;
+			const to = from + size;
+			if (to > end) throw broken(`a field announces ${size} bytes where ${end - from} are left`);
+			const child = children?.get(field);
+			let part: Rewritten | undefined;
+			if (child !== undefined) part = wrap(field, this.message(child, from, to, depth + 1));
+			else if (type === TENSOR) part = this.#onTensor(field, from, to);
+			if (part !== undefined) {
+				copyUpTo(at);
+				push(part);
+				copied = to;
+			}
+			this.#position = to;
+		}
+		copyUpTo(end);
+		return { segments, length };
+	}
+
+	#skip(wire: number, end: number): void {
+		if (wire === 0) this.#varint(end);
+		else if (wire === 1) this.#position += 8;
+		else if (wire === 5) this.#position += 4;
+		else throw broken(`wire type ${wire} is not used by ONNX`);
+		if (this.#position > end) throw broken("a field reaches beyond the end of its message");
+	}
+
+	#varint(end: number): number {
+		const bytes = this.#source.read(this.#position, Math.min(end, this.#position + 10));
+		let value = 0;
+		let scale = 1;
+		for (const byte of bytes) {
+			this.#position++;
+			value += (byte & 127) * scale;
+			if (byte < 128) return value;
+			scale *= 128;
+		}
+		throw broken(bytes.byteLength < 10 ? "it ends in the middle of a number" : "a number is longer than 10 bytes");
+	}
+}
+
+function plain(bytes: Uint8Array): Rewritten {
+	return { segments: [bytes], length: bytes.byteLength };
+}
+
+function wrap(field: number, body: Rewritten): Rewritten {
+	const header = Buffer.concat([tag(field, LEN), varint(body.length)]);
+	return { segments: [header, ...body.segments], length: header.byteLength + body.length };
+}
+
+function concatenate(segments: readonly Segment[]): Uint8Array {
+	return Buffer.concat(segments.filter((segment) => segment instanceof Uint8Array));
+}
+
+/** The skeleton of a model file, ready for protobufjs; payload references carry ranges of `source`. */
+export function lift(source: ByteSource): Uint8Array {
+	const transcoder = new Transcoder(source, (field, start, end) => {
+		if (field === PAYLOAD_FIELD) throw broken(`a tensor uses field ${PAYLOAD_FIELD}`);
+		if (!PAYLOAD_FIELDS.has(field) || end - start <= SMALL) return undefined;
+		return wrap(PAYLOAD_FIELD, plain(encodeReference({ field, start, end })));
+	});
+	return concatenate(transcoder.message(ModelMessage, 0, source.size, 0).segments);
+}
+
+/** The file that an encoded skeleton stands for, and its length in bytes. */
+export function lower(skeleton: Uint8Array): { readonly segments: readonly Segment[]; readonly length: number } {
+	const source: ByteSource = { size: skeleton.byteLength, read: (start, end) => skeleton.subarray(start, end) };
+	const transcoder = new Transcoder(source, (field, start, end) => {
+		if (field !== PAYLOAD_FIELD) return undefined;
+		const range = decodeReference(skeleton.subarray(start, end));
+		const size = range.end - range.start;
+		const header = Buffer.concat([tag(range.field, LEN), varint(size)]);
+		return { segments: [header, range], length: header.byteLength + size };
+	});
+	return transcoder.message(ModelMessage, 0, skeleton.byteLength, 0);
+}
+
+const REFERENCE = ModelMessage.root.lookupType("PayloadReference");
+
+function encodeReference(range: PayloadRange): Uint8Array {
+	return REFERENCE.encode(range).finish();
+}
+
+function decodeReference(bytes: Uint8Array): PayloadRange {
+	const { field, start, end } = REFERENCE.toObject(REFERENCE.decode(bytes), { longs: Number });
+	return { field, start, end };
+}

@@ -1,0 +1,104 @@
+// A file that is read by ranges, never as a whole.
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { DistembError } from "../errors.js";
+
+/** Anything that gives bytes by position. */
+export interface ByteSource {
+	readonly size: number;
+	/** Bytes [start, end); may be a view that the next call overwrites. */
+	read(start: number, end: number): Uint8Array;
+}
+
+export class SourceFile implements ByteSource {
+	readonly path: string;
+	readonly size: number;
+	/** Modification time in nanoseconds, to notice a change while we work. */
+	readonly modified: bigint;
+	readonly #descriptor: number;
+	#open = true;
+
+	constructor(path: string) {
+		try {
+			this.#descriptor = openSync(path, "r");
+		} catch (cause) {
+			throw inputError(path, cause);
+		}
+		this.path = path;
+		const stat = fstatSync(this.#descriptor, { bigint: true });
+		if (!stat.isFile()) {
+			closeSync(this.#descriptor);
+			throw new DistembError("input", "is not a regular file", { at: path });
+		}
+		this.size = Number(stat.size);
+		this.modified = stat.mtimeNs;
+	}
+
+	/** Reads into a fresh array. */
+	read(start: number, end: number): Uint8Array {
+		const bytes = new Uint8Array(end - start);
+		this.readInto(bytes, start);
+		return bytes;
+	}
+
+	/** Fills `target` from position `start`. */
+	readInto(target: Uint8Array, start: number): void {
+		let done = 0;
+		while (done < target.byteLength) {
+			const count = readSync(this.#descriptor, target, done, target.byteLength - done, start + done);
+			if (count === 0) throw new DistembError("input", "became shorter while it was read", { at: this.path });
+			done += count;
+		}
+	}
+
+	/** True if size or modification time differ from those at opening. */
+	changed(): boolean {
+		const stat = fstatSync(this.#descriptor, { bigint: true });
+		return Number(stat.size) !== this.size || stat.mtimeNs !== this.modified;
+	}
+
+	close(): void {
+		if (this.#open) closeSync(this.#descriptor);
+		this.#open = false;
+	}
+}
+
+/** Reads small pieces through one window of the file. */
+export class WindowedSource implements ByteSource {
+	readonly size: number;
+	readonly #file: SourceFile;
+	readonly #window: Uint8Array;
+	#start = 0;
+	#end = 0;
+
+	constructor(file: SourceFile, windowBytes = 1 << 18) {
+		this.#file = file;
+		this.size = file.size;
+		this.#window = new Uint8Array(windowBytes);
+	}
+
+	read(start: number, end: number): Uint8Array {
+		if (end - start > this.#window.byteLength) return this.#file.read(start, end);
+		if (start < this.#start || end > this.#end) {
+			this.#start = start;
+			this.#end = Math.min(this.size, start + this.#window.byteLength);
+			this.#file.readInto(this.#window.subarray(0, this.#end - this.#start), start);
+		}
+		return this.#window.subarray(start - this.#start, end - this.#start);
+	}
+}
+
+/** One line for what went wrong at the file system. */
+export function inputError(path: string, cause: unknown): DistembError {
+	const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+	const message =
+		code === "ENOENT"
+			? "no such file"
+			: code === "EACCES" || code === "EPERM"
+				? "permission denied"
+				: code === "ELOOP"
+					? "too many symbolic links"
+					: code === "EISDIR"
+						? "is a directory"
+						: `cannot be read (${String(code ?? cause)})`;
+	return new DistembError("input", message, { at: path, cause });
+}
