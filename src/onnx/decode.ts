@@ -13,6 +13,7 @@ import {
 	setAttribute,
 } from "../ir/edit.js";
 import { type Attribute, Graph, Model, type Node, type Value } from "../ir/graph.js";
+import type { Carried } from "../ir/tensor.js";
 import { carry } from "./carry.js";
 import { readTensor, type TensorContext } from "./payload.js";
 import { ATTRIBUTE_TYPE, type AttributeProto, type FunctionProto, type GraphProto, type ModelProto, type NodeProto } from "./schema.js";
@@ -61,13 +62,7 @@ export function decodeModel(proto: ModelProto, context: TensorContext): Model {
 		throw new DistembError("input", `uses opset ${opset} of the default domain, which does not exist (newest: ${NEWEST_OPSET})`);
 	}
 	const { graph, functions } = proto;
-	const model = new Model(
-		irVersion,
-		opsets,
-		graph.name ?? "",
-		carry(proto, ["graph", "functions"]),
-		carry({ ...withUnknowns(graph) }, ["node", "initializer", "sparse_initializer", "input", "output", "value_info"]),
-	);
+	const model = new Model(irVersion, opsets, graph.name ?? "", carry(proto, ["graph", "functions"]), carryGraph(graph));
 	refuseRecursion(functions);
 	for (const definition of functions) addFunction(model, decodeFunction(definition, model, context));
 	fillGraph(graph, model.graph, undefined, context);
@@ -111,11 +106,28 @@ function fillGraph(proto: GraphProto, graph: Graph, outer: Scope | undefined, co
 		if (value === undefined) throw fail(`nothing defines the output "${output.name ?? ""}" of graph "${graph.name}"`);
 		addOutput(graph, value, readValueInfo(output));
 	}
-	for (const info of proto.value_info) {
+	for (const info of splitValueInfo(proto).own) {
 		const value = scope.own(info.name ?? "");
-		// Entries about nothing that exists are stale; those about inputs repeat what the input says.
-		if (value !== undefined && value.info === undefined) describe(value, readValueInfo(info));
+		if (value !== undefined) describe(value, readValueInfo(info));
 	}
+}
+
+/** value_info entries about values that the graph computes or stores, and the others: stale ones, and those that repeat an input. */
+function splitValueInfo(proto: GraphProto): Record<"own" | "leftover", GraphProto["value_info"]> {
+	const known = new Set(proto.initializer.map(({ name }) => name ?? ""));
+	for (const node of proto.node) for (const name of node.output) known.add(name);
+	for (const { name } of proto.input) known.delete(name ?? "");
+	const own: GraphProto["value_info"] = [];
+	const leftover: GraphProto["value_info"] = [];
+	for (const info of proto.value_info) (known.delete(info.name ?? "") ? own : leftover).push(info);
+	return { own, leftover };
+}
+
+/** What a graph carries besides the lists that the IR owns. */
+function carryGraph(proto: GraphProto): Carried {
+	const copy = withUnknowns(proto);
+	copy.value_info = splitValueInfo(proto).leftover;
+	return carry(copy, ["node", "initializer", "sparse_initializer", "input", "output"]);
 }
 
 function decodeNode(proto: NodeProto, graph: Graph, scope: Scope, context: TensorContext): void {
@@ -190,8 +202,7 @@ function guessType(proto: AttributeProto): number {
 
 function decodeBodies(proto: AttributeProto, node: Node, scope: Scope, context: TensorContext): Attribute {
 	const body = (source: GraphProto) => {
-		const baggage = carry(withUnknowns(source), ["node", "initializer", "sparse_initializer", "input", "output", "value_info"]);
-		const graph = addBody(node, source.name ?? "", baggage);
+		const graph = addBody(node, source.name ?? "", carryGraph(source));
 		fillGraph(source, graph, scope, context);
 		return graph;
 	};

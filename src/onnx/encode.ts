@@ -114,6 +114,7 @@ class Encoder {
 	}
 
 	#graph(graph: Graph): GraphProto {
+		const leftover = restore<GraphProto>(graph.carried, {}).value_info ?? [];
 		return restore<GraphProto>(graph.carried, {
 			name: graph.name,
 			node: graph.nodes.map((node) => this.#node(node)),
@@ -123,7 +124,7 @@ class Encoder {
 			),
 			input: graph.inputs.map((value) => writeValueInfo(value.name, value.info)),
 			output: graph.outputs.map(({ value, info }) => writeValueInfo(value.name, info)),
-			value_info: graph.described.map((value) => writeValueInfo(value.name, value.info)),
+			value_info: [...graph.described.map((value) => writeValueInfo(value.name, value.info)), ...leftover],
 		});
 	}
 

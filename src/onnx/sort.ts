@@ -24,26 +24,27 @@ export function sortNodes(nodes: readonly NodeProto[]): readonly NodeProto[] {
 	return stableOrder(nodes, needs);
 }
 
+/** File order, except that what a node needs is moved in front of it. */
 function stableOrder(nodes: readonly NodeProto[], needs: readonly ReadonlySet<number>[]): NodeProto[] {
-	const readers = nodes.map((): number[] => []);
-	const open = needs.map((indices, index) => {
-		for (const other of indices) readers[other]?.push(index);
-		return indices.size;
-	});
-	const ready = open.flatMap((count, index) => (count === 0 ? [index] : []));
 	const order: NodeProto[] = [];
-	for (let next = ready.shift(); next !== undefined; next = ready.shift()) {
-		const node = nodes[next];
-		if (node !== undefined) order.push(node);
-		for (const reader of readers[next] ?? []) {
-			const left = (open[reader] ?? 0) - 1;
-			open[reader] = left;
-			if (left === 0) ready.push(reader);
+	const state = new Map<number, "open" | "done">();
+	for (const start of nodes.keys()) {
+		const pending = [start];
+		for (let index = pending.at(-1); index !== undefined; index = pending.at(-1)) {
+			const node = nodes[index];
+			const waiting = [...(needs[index] ?? [])].filter((other) => state.get(other) !== "done").reverse();
+			if (node === undefined || state.get(index) === "done") pending.pop();
+			else if (waiting.length === 0) {
+				state.set(index, "done");
+				order.push(node);
+				pending.pop();
+			} else if (state.get(index) === "open" || waiting.includes(index)) {
+				throw new DistembError("input", `the graph has a cycle through node "${node.name ?? node.op_type ?? "?"}"`);
+			} else {
+				state.set(index, "open");
+				pending.push(...waiting);
+			}
 		}
-	}
-	if (order.length < nodes.length) {
-		const stuck = nodes[open.findIndex((count) => count > 0)];
-		throw new DistembError("input", `the graph has a cycle through node "${stuck?.name ?? stuck?.op_type ?? "?"}"`);
 	}
 	return order;
 }
