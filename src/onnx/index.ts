@@ -1,3 +1,5 @@
 // The file format: everything else sees models only through these functions.
 export { type Encoded, type EncodeOptions, encodeModel, encodeToBytes } from "./encode.js";
+export { tensorsOf } from "./layout.js";
 export { type OpenModel, openModel } from "./open.js";
+export { type ModelToSave, outputExists, type SaveOptions, StagedOutput } from "./save.js";

@@ -1,0 +1,197 @@
+// Writes models whole or not at all: everything goes to a new folder beside the output first, and moves into place by rename.
+import { randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { copyFile, type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import path from "node:path";
+import { DistembError, throwIfAborted } from "../errors.js";
+import type { TensorData } from "../ir/tensor.js";
+import { encodeModel } from "./encode.js";
+import { DataLayout, renamedLocation } from "./layout.js";
+import type { OpenModel } from "./open.js";
+
+/** Bytes copied at a time. */
+const CHUNK = 8 << 20;
+
+/** A model to be written, and its path relative to the output folder. */
+export interface ModelToSave {
+	readonly open: OpenModel;
+	readonly name: string;
+}
+
+export interface SaveOptions {
+	readonly signal?: AbortSignal | undefined;
+	readonly onProgress?: (fraction: number) => void;
+}
+
+/** A complete result in a folder of its own, waiting for its name. */
+export class StagedOutput {
+	/** Folder that holds the result under its final file names. */
+	readonly folder: string;
+	/** Files written, relative to the folder: data files first, models last. */
+	readonly files: string[] = [];
+	readonly #target: string;
+	readonly #kind: "file" | "directory";
+
+	/**
+	 * @param target the output: a file (its data files appear beside it) or a directory
+	 * @throws DistembError `output` if the folder above cannot be written
+	 */
+	constructor(target: string, kind: "file" | "directory") {
+		this.#target = path.resolve(target);
+		this.#kind = kind;
+		const parent = path.dirname(this.#target);
+		this.folder = path.join(parent, `.${path.basename(target)}.${randomBytes(4).toString("hex")}.partial`);
+		try {
+			mkdirSync(this.folder);
+		} catch (cause) {
+			throw outputError(parent, cause);
+		}
+	}
+
+	/** Path at which a model can be opened before it is committed. */
+	pathOf(name: string): string {
+		return path.join(this.folder, name);
+	}
+
+	/** Writes models and the data files they need, sharing payloads among the models of each folder. */
+	async write(models: readonly ModelToSave[], options: SaveOptions = {}): Promise<void> {
+		const folders = groupByFolder(models);
+		const total = models.reduce((sum, { open }) => sum + open.source.size, 0) || 1;
+		let done = 0;
+		const advance = (bytes: number) => {
+			done += bytes;
+			options.onProgress?.(Math.min(1, done / total));
+		};
+		try {
+			for (const [folder, members] of folders) await this.#writeFolder(folder, members, options.signal, advance);
+		} catch (error) {
+			throw error instanceof DistembError ? error : outputError(this.#target, error);
+		}
+	}
+
+	async #writeFolder(folder: string, models: readonly ModelToSave[], signal: AbortSignal | undefined, advance: (bytes: number) => void) {
+		const layout = new DataLayout();
+		for (const { open: opened, name } of models) {
+			layout.add(opened.model, (location) => renamedLocation(location, opened.path, name));
+		}
+		for (const { location, parts } of layout.files) {
+			await this.#writeFile(path.join(folder, location), padded(parts), signal, advance);
+		}
+		for (const { open: opened, name } of models) {
+			const encoded = encodeModel(opened.model, { source: opened.source, place: (tensor) => layout.placeOf(tensor) });
+			await this.#writeFile(name, encoded.segments, signal, advance);
+		}
+	}
+
+	async #writeFile(
+		name: string,
+		parts: Iterable<Uint8Array | TensorData>,
+		signal: AbortSignal | undefined,
+		advance: (bytes: number) => void,
+	) {
+		const full = path.join(this.folder, name);
+		await mkdir(path.dirname(full), { recursive: true });
+		const handle = await open(full, "wx");
+		try {
+			for (const part of parts) await writePart(handle, part, signal, advance);
+			await handle.sync();
+		} finally {
+			await handle.close();
+		}
+		this.files.push(name);
+	}
+
+	/** Copies a file that is no model as it is. */
+	async copy(from: string, name: string): Promise<void> {
+		const to = path.join(this.folder, name);
+		try {
+			await mkdir(path.dirname(to), { recursive: true });
+			await copyFile(from, to);
+		} catch (cause) {
+			throw outputError(to, cause);
+		}
+		this.files.push(name);
+	}
+
+	/** Moves the result to its place. A directory appears at once; of a file's set the data files come first, the model last. */
+	async commit(): Promise<void> {
+		try {
+			if (this.#kind === "directory") {
+				const old = existsSync(this.#target) ? `${this.folder}.old` : undefined;
+				if (old !== undefined) renameSync(this.#target, old);
+				renameSync(this.folder, this.#target);
+				if (old !== undefined) rmSync(old, { recursive: true });
+				return;
+			}
+			for (const name of this.files) {
+				const to = path.join(path.dirname(this.#target), name);
+				await mkdir(path.dirname(to), { recursive: true });
+				await rename(path.join(this.folder, name), to);
+			}
+			await rm(this.folder, { recursive: true });
+		} catch (cause) {
+			throw outputError(this.#target, cause);
+		}
+	}
+
+	/** Leaves no trace. */
+	discard(): void {
+		rmSync(this.folder, { recursive: true, force: true });
+	}
+}
+
+function groupByFolder(models: readonly ModelToSave[]): Map<string, ModelToSave[]> {
+	const folders = new Map<string, ModelToSave[]>();
+	for (const model of models) {
+		const folder = path.dirname(model.name);
+		folders.set(folder, [...(folders.get(folder) ?? []), model]);
+	}
+	return folders;
+}
+
+/** Payloads of a data file with the zeros between them. */
+function* padded(parts: readonly { readonly offset: number; readonly data: TensorData }[]): Generator<Uint8Array | TensorData> {
+	let at = 0;
+	for (const { offset, data } of parts) {
+		if (offset > at) yield new Uint8Array(offset - at);
+		yield data;
+		at = offset + data.byteLength;
+	}
+}
+
+async function writePart(
+	handle: FileHandle,
+	part: Uint8Array | TensorData,
+	signal: AbortSignal | undefined,
+	advance: (bytes: number) => void,
+): Promise<void> {
+	const size = part.byteLength;
+	for (let start = 0; start < size; start += CHUNK) {
+		throwIfAborted(signal);
+		const end = Math.min(size, start + CHUNK);
+		const bytes = part instanceof Uint8Array ? part.subarray(start, end) : part.read(start, end);
+		for (let written = 0; written < bytes.byteLength; ) {
+			written += (await handle.write(bytes, written, bytes.byteLength - written)).bytesWritten;
+		}
+		advance(end - start);
+	}
+}
+
+/** One line for what went wrong at the file system while writing. */
+export function outputError(at: string, cause: unknown): DistembError {
+	const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+	const [message, hint] =
+		code === "ENOSPC"
+			? ["no space left on the device", "free some space or choose another output"]
+			: code === "EACCES" || code === "EPERM" || code === "EROFS"
+				? ["cannot be written: permission denied", "choose a folder that you may write to"]
+				: code === "ENOENT"
+					? ["the folder does not exist", "create it first"]
+					: [`cannot be written (${code === "" ? String(cause) : code})`, undefined];
+	return new DistembError("output", message ?? "cannot be written", { at, hint, cause });
+}
+
+/** True if `target` exists. */
+export function outputExists(target: string): boolean {
+	return existsSync(target) && (statSync(target).isFile() || statSync(target).isDirectory());
+}
