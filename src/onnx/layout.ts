@@ -42,7 +42,8 @@ export class DataLayout {
 	#add(tensor: Tensor, location: string): void {
 		const { data } = tensor;
 		if (data === undefined) throw new DistembError("internal", "a tensor without values cannot be written");
-		const key = data instanceof FileRange ? `${location}\0${data.file.path}\0${data.start}\0${data.byteLength}` : data;
+		const identity = payloadIdentity(data);
+		const key = typeof identity === "string" ? `${location}\0${identity}` : identity;
 		const place = this.#known.get(key) ?? this.#append(location, data);
 		this.#known.set(key, place);
 		this.#places.set(tensor, place);
@@ -57,6 +58,11 @@ export class DataLayout {
 		file.length = offset + data.byteLength;
 		return { location, offset };
 	}
+}
+
+/** Equal for payloads that are the same bytes of the same file, or the same object in memory. */
+export function payloadIdentity(data: TensorData): string | TensorData {
+	return data instanceof FileRange ? `${data.file.path}\0${data.start}\0${data.byteLength}` : data;
 }
 
 /** Every tensor of a model: initializers and attributes, in every graph and function. */

@@ -1,0 +1,180 @@
+// The report: what a run found, did and measured. The same object is the library's result and the command line's --json.
+import type { Located, Quantized, Verified, Vocabulary } from "../state.js";
+import { scopePath } from "../ir/walk.js";
+import type { PassRecord } from "../pass.js";
+
+/** Raised when a field changes its meaning; additions do not raise it. */
+export const REPORT_VERSION = 1;
+
+export interface VocabularyReport {
+	/** Name of the stored table. */
+	readonly name: string;
+	/** V */
+	readonly rows: number;
+	/** d */
+	readonly cols: number;
+	/** How the original stores it. */
+	readonly stored: string;
+	readonly tied: boolean;
+	/** Stored bytes of all copies in all files. */
+	readonly bytes: number;
+	/** The table is itself a factor of this width already. */
+	readonly alreadyRank?: number;
+	readonly copies: readonly { readonly file: string; readonly tensor: string; readonly orientation: string; readonly bytes: number; readonly unused: boolean }[];
+	readonly lookups: readonly UseReport[];
+	readonly projections: readonly UseReport[];
+}
+
+/** A node that reads the table. */
+export interface UseReport {
+	readonly file: string;
+	readonly scope: string;
+	readonly node: string;
+	readonly op: string;
+	/** E1–E11 or P1–P10; see the README. */
+	readonly pattern: string;
+}
+
+export interface RejectedReport {
+	readonly file: string;
+	readonly tensor: string;
+	readonly dims: readonly number[];
+	readonly bytes: number;
+	readonly node: string;
+	readonly reason: string;
+}
+
+export interface InspectReport {
+	readonly version: typeof REPORT_VERSION;
+	readonly input: { readonly path: string; readonly bytes: number; readonly files: readonly { readonly name: string; readonly bytes: number }[] };
+	readonly vocabularies: readonly VocabularyReport[];
+	readonly rejected: readonly RejectedReport[];
+	/** Bytes of all stored tensors: vocabularies, and everything else. */
+	readonly bytes: { readonly vocabulary: number; readonly other: number };
+}
+
+export interface FactorReport {
+	readonly vocabulary: string;
+	readonly side: "both" | "input" | "output";
+	readonly rank: number;
+	readonly dtype: string;
+	readonly ops: string;
+	readonly bytes: number;
+	/** ‖E − UW‖/‖E‖ of the factors as computed, and as stored. */
+	readonly relativeError: number;
+	readonly storedRelativeError: number;
+	/** Relative error of the best matrix of this rank. */
+	readonly bestRelativeError: number;
+	readonly bins: readonly { readonly name: string; readonly rows: number; readonly relativeError: number }[];
+}
+
+export interface VerificationReport {
+	readonly file: string;
+	readonly ran: boolean;
+	readonly reason?: string;
+	readonly outputs: readonly {
+		readonly output: string;
+		readonly inputs: string;
+		readonly shape: readonly number[];
+		readonly maxDifference: number;
+		readonly relativeDifference: number;
+		readonly kl?: number;
+		readonly top1Agreement?: number;
+	}[];
+}
+
+export interface CompileReport extends InspectReport {
+	readonly tool: { readonly name: string; readonly version: string };
+	readonly options: Readonly<Record<string, string | number | boolean>>;
+	/** Undefined after a dry run. */
+	readonly output?: { readonly path: string; readonly bytes: number; readonly files: readonly string[] };
+	/** Tensor bytes that the rewrite takes away, as predicted before anything was computed. */
+	readonly savedBytes: number;
+	readonly factors: readonly FactorReport[];
+	readonly verification: readonly VerificationReport[];
+	readonly passes: readonly { readonly name: string; readonly milliseconds: number; readonly log: readonly string[] }[];
+}
+
+export interface InputFacts {
+	readonly path: string;
+	readonly bytes: number;
+	/** Bytes of all stored tensors of the original. */
+	readonly tensorBytes: number;
+}
+
+/** Report of what `locate` found; to be made before the graph is rewritten. */
+export function inspectReport(state: Located, input: InputFacts): InspectReport {
+	const vocabulary = state.vocabularies.reduce((sum, { bytes }) => sum + bytes, 0);
+	return {
+		version: REPORT_VERSION,
+		input: { path: input.path, bytes: input.bytes, files: state.files.map(({ name, bytes }) => ({ name, bytes })) },
+		vocabularies: state.vocabularies.map(vocabularyReport),
+		rejected: state.rejected,
+		bytes: { vocabulary, other: input.tensorBytes - vocabulary },
+	};
+}
+
+function vocabularyReport(vocabulary: Vocabulary): VocabularyReport {
+	const { table, copies } = vocabulary;
+	return {
+		name: vocabulary.name,
+		rows: table.rows,
+		cols: table.cols,
+		stored: table.stored,
+		tied: vocabulary.tied,
+		bytes: vocabulary.bytes,
+		...(vocabulary.alreadyRank === undefined ? {} : { alreadyRank: vocabulary.alreadyRank }),
+		copies: copies.map(({ file, value, orientation, bytes, unused }) => ({ file: file.name, tensor: value.name, orientation, bytes, unused })),
+		lookups: vocabulary.lookups.map(useReport),
+		projections: vocabulary.projections.map(useReport),
+	};
+}
+
+function useReport(use: Vocabulary["lookups"][number] | Vocabulary["projections"][number]): UseReport {
+	return { file: use.file.name, scope: scopePath(use.graph), node: use.node.name, op: use.node.opType, pattern: use.pattern };
+}
+
+/** Factors of a finished conversion. */
+export function factorReports(state: Quantized): FactorReport[] {
+	return state.groups.flatMap((group) => {
+		const reconstruction = state.reconstructions.find((other) => other.group === group);
+		const quantization = state.quantizations.find((other) => other.group === group);
+		if (reconstruction === undefined || quantization === undefined) return [];
+		return [
+			{
+				vocabulary: group.vocabulary.name,
+				side: group.side,
+				rank: group.rank,
+				dtype: quantization.dtype,
+				ops: quantization.ops,
+				bytes: quantization.bytes,
+				relativeError: reconstruction.relativeError,
+				storedRelativeError: quantization.relativeError,
+				bestRelativeError: reconstruction.bestRelativeError,
+				bins: reconstruction.bins,
+			},
+		];
+	});
+}
+
+export function verificationReports(state: Verified): VerificationReport[] {
+	return state.verdicts.map(({ file, verdict }) => ({
+		file,
+		ran: verdict.ran,
+		...(verdict.reason === undefined ? {} : { reason: verdict.reason }),
+		outputs: verdict.comparisons.map((comparison) => ({
+			output: comparison.output,
+			inputs: comparison.inputs,
+			shape: comparison.shape,
+			maxDifference: comparison.maxDifference,
+			relativeDifference: comparison.relativeDifference,
+			...(comparison.kl === undefined ? {} : { kl: comparison.kl }),
+			...(comparison.top1Agreement === undefined ? {} : { top1Agreement: comparison.top1Agreement }),
+		})),
+	}));
+}
+
+/** Times rounded to a tenth of a millisecond. */
+export function passReports(records: readonly PassRecord[]): CompileReport["passes"] {
+	return records.map(({ name, milliseconds, log }) => ({ name, milliseconds: Math.round(milliseconds * 10) / 10, log }));
+}

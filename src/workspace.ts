@@ -1,0 +1,84 @@
+// Between the command's paths and the pipeline: what is read, what is written, and under which names.
+import { statSync } from "node:fs";
+import path from "node:path";
+import { DistembError } from "./errors.js";
+import type { Tensor } from "./ir/tensor.js";
+import { type Bundle, bytesOfBundle, outputExists, payloadIdentity, type StagedOutput, tensorsOf } from "./onnx/index.js";
+import type { CommonOptions, CompileOptions } from "./options.js";
+import type { InputFacts } from "./report/report.js";
+import type { Loaded } from "./state.js";
+
+/**
+ * What can be said about the two paths before anything is read.
+ * @throws DistembError `usage` or `input`
+ */
+export function checkPaths(input: string, output: string, options: CompileOptions): void {
+	const kind = kindOf(input);
+	if (kind === undefined) throw new DistembError("input", "no such file", { at: input, hint: "check the path" });
+	if (path.resolve(input) === path.resolve(output)) {
+		throw new DistembError("usage", "input and output are the same", { at: output, hint: "name another output" });
+	}
+	if (kind === "directory" && isInside(output, input)) {
+		throw new DistembError("usage", "the output lies inside the input folder", { at: output, hint: "name a folder elsewhere" });
+	}
+	const existing = kindOf(output);
+	if (existing !== undefined && existing !== kind) {
+		const [is, due] = existing === "directory" ? ["a directory", "a file"] : ["a file", "a directory"];
+		throw new DistembError("output", `is ${is} where ${due} is due`, { at: output, hint: `the input is ${due} too; name another output` });
+	}
+	if (outputExists(output) && options.overwrite !== true) {
+		throw new DistembError("output", "already exists", { at: output, hint: "use --overwrite to replace it" });
+	}
+}
+
+function kindOf(file: string): "file" | "directory" | undefined {
+	const stat = statSync(file, { throwIfNoEntry: false });
+	return stat === undefined ? undefined : stat.isDirectory() ? "directory" : "file";
+}
+
+function isInside(inner: string, outer: string): boolean {
+	const relative = path.relative(path.resolve(outer), path.resolve(inner));
+	return relative !== "" && !relative.startsWith("..") && !path.isAbsolute(relative);
+}
+
+export function loadedFrom(bundle: Bundle): Loaded {
+	const files = bundle.models.map(({ name, open }) => ({ name, path: open.path, model: open.model, bytes: open.source.size }));
+	return { kind: bundle.kind, path: bundle.path, files };
+}
+
+/** Name of a model in the output folder: the output's own for a single file, the input's in a directory. */
+export function outputName(bundle: Bundle, name: string, output: string): string {
+	return bundle.kind === "file" ? path.basename(output) : name;
+}
+
+/** Writes every model and copies what is no model; returns the bytes of models and data files. */
+export async function writeBundle(staged: StagedOutput, bundle: Bundle, output: string, options: CommonOptions): Promise<number> {
+	const models = bundle.models.map(({ name, open }) => ({ open, name: outputName(bundle, name, output) }));
+	const onProgress = (fraction: number) => options.onProgress?.({ pass: "write", fraction });
+	await staged.write(models, { signal: options.signal, onProgress });
+	const bytes = staged.files.reduce((sum, name) => sum + statSync(staged.pathOf(name)).size, 0);
+	for (const name of bundle.others) await staged.copy(path.join(bundle.path, name), name);
+	for (const { open } of bundle.models) {
+		if (open.source.changed() || [...open.external.files.values()].some((file) => file.changed())) {
+			throw new DistembError("input", "changed while it was converted", { at: open.path, hint: "run the conversion again" });
+		}
+	}
+	return bytes;
+}
+
+export function factsOf(bundle: Bundle, input: string): InputFacts {
+	return { path: input, bytes: bytesOfBundle(bundle), tensorBytes: tensorBytesOf(bundle) };
+}
+
+/** Bytes of all tensors of the bundle; what several models share in one data file counts once. */
+export function tensorBytesOf(bundle: Bundle): number {
+	const counted = new Set<unknown>();
+	let bytes = 0;
+	const count = (tensor: Tensor) => {
+		const key = tensor.placement.kind === "external" && tensor.data !== undefined ? payloadIdentity(tensor.data) : tensor;
+		if (!counted.has(key)) bytes += tensor.byteLength;
+		counted.add(key);
+	};
+	for (const { open } of bundle.models) for (const tensor of tensorsOf(open.model)) count(tensor);
+	return bytes;
+}
