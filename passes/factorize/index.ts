@@ -1,0 +1,173 @@
+// Replaces every use of a located vocabulary by factors: lookups become Gather(U)·W, projections (h·Wᵀ)·Uᵀ.
+import { DistembError } from "../../src/errors.js";
+import { addConstant } from "../../src/ir/build.js";
+import { importOpset, removeInitializer, removeUnused } from "../../src/ir/edit.js";
+import type { Node, Value } from "../../src/ir/graph.js";
+import { INLINE, type Placement, Tensor } from "../../src/ir/tensor.js";
+import { nodeLabel, readers } from "../../src/ir/walk.js";
+import type { Pass, PassContext } from "../../src/pass.js";
+import type { FactorGroup, Factorized, FactorValue, Located, ModelFile } from "../../src/state.js";
+import type { Role } from "../../src/storage.js";
+import { requireUnfusable, unfuse } from "./embed-layer-norm.js";
+import { type Factors, rewriteLookup } from "./lookup.js";
+import type { FactorizeOptions } from "./options.js";
+import { type Plan, type PlannedFile, type PlannedGroup, type PlannedVocabulary, planFactors } from "./plan.js";
+import { rewriteAsGemm, rewriteAsMatMul } from "./projection.js";
+import { commonScope } from "./readers.js";
+
+export { FACTORIZE_DEFAULTS, type FactorizeOptions, type Size } from "./options.js";
+
+/**
+ * Rewrites lookups and projections into standard operators of the model's own operator set. The factors are float32
+ * placeholders without data, one U and one W for all uses in a file; the last new node of each use defines the old value,
+ * so that names and readers stay.
+ *
+ * Everything that can be refused is refused before the first change.
+ * @throws DistembError `nothing-to-do` if no vocabulary would shrink; `refused` for readers that are not understood.
+ */
+export function factorize(options: FactorizeOptions): Pass<Located, Factorized> {
+	return {
+		name: "factorize",
+		run: async (state, context) => {
+			const plan = planFactors(state, options);
+			requireWork(plan, state);
+			for (const { groups } of plan.chosen) {
+				for (const lookup of groups.flatMap((group) => group.files.flatMap(({ lookups }) => lookups))) {
+					if (lookup.pattern === "E6") requireUnfusable(lookup);
+				}
+			}
+			report(plan, context);
+			const groups = plan.chosen.flatMap((planned) => rewriteVocabulary(planned, context));
+			return { ...state, groups };
+		},
+		ensures: (after) => {
+			for (const { vocabulary } of after.groups)
+				requireReplaced(
+					vocabulary.copies.map(({ value }) => value),
+					options,
+				);
+			for (const { vocabulary } of after.groups) {
+				for (const { node } of [...vocabulary.lookups, ...vocabulary.projections]) {
+					if (node.graph.nodes.includes(node)) throw new DistembError("internal", `${nodeLabel(node)} was not replaced`);
+				}
+			}
+		},
+	};
+}
+
+function requireReplaced(copies: readonly Value[], { keepOtherReaders }: FactorizeOptions): void {
+	for (const value of copies) {
+		const { producer, graph } = value;
+		const stands = producer === undefined ? graph.initializers.includes(value) : graph.nodes.includes(producer);
+		if (stands && !keepOtherReaders) throw new DistembError("internal", `table "${value.name}" is still stored`);
+	}
+}
+
+function requireWork({ chosen, skipped }: Plan, state: Located): void {
+	if (chosen.length > 0) return;
+	const [first] = skipped;
+	if (first !== undefined) {
+		throw new DistembError("nothing-to-do", skipped.map(({ vocabulary, reason }) => `"${vocabulary.name}": ${reason}`).join("; "), {
+			hint: first.vocabulary.alreadyRank === undefined ? "give a smaller size, or --allow-larger" : "give a smaller size",
+		});
+	}
+	const [rejected] = state.rejected;
+	const why = rejected === undefined ? "" : ` (the nearest candidate, "${rejected.tensor}": ${rejected.reason})`;
+	throw new DistembError("nothing-to-do", `no vocabulary was found${why}`, { hint: "name the table with --embedding or --head" });
+}
+
+function report({ skipped, notes, chosen }: Plan, context: PassContext): void {
+	for (const note of notes) context.log(note);
+	for (const { vocabulary, reason } of skipped) context.log(`"${vocabulary.name}" is left alone: ${reason}`);
+	for (const { vocabulary, kept } of chosen) {
+		for (const { copy, reader } of kept) {
+			context.log(`"${copy.value.name}" of ${copy.file.name} stays for ${reader}: "${vocabulary.name}" does not shrink by it`);
+		}
+	}
+}
+
+function rewriteVocabulary(planned: PlannedVocabulary, context: PassContext): FactorGroup[] {
+	const idle: Node[] = [];
+	const groups = planned.groups.map((group) => {
+		const values = group.files.flatMap((planned) => rewriteFile(group, planned, idle, context));
+		const { vocabulary, side, rank, compute: dtype } = group;
+		return { vocabulary, side, rank, values, dtype };
+	});
+	removeUnused(idle);
+	for (const { value } of planned.removed) removeTable(value);
+	return groups;
+}
+
+function rewriteFile(group: PlannedGroup, planned: PlannedFile, idle: Node[], context: PassContext): FactorValue[] {
+	const { file, form, lookups, projections } = planned;
+	const values = addFactors(group, planned);
+	const of = (role: Role): Value => {
+		const held = values.find((factor) => factor.role === role);
+		if (held === undefined) throw new DistembError("internal", `factor ${role} of "${group.vocabulary.name}" is missing in ${file.name}`);
+		return held.value;
+	};
+	const { rows, cols } = group.vocabulary.table;
+	const { compute, rank } = group;
+	for (const lookup of lookups) {
+		const factors: Factors = { left: of("left"), right: of("right"), compute };
+		context.log(`${file.name}: ${nodeLabel(lookup.node)} (${lookup.pattern}) → Gather [${rows}, ${rank}] · [${rank}, ${cols}]`);
+		const old = lookup.output === undefined ? unfuse(lookup, factors) : rewriteLookup(lookup, lookup.output, factors);
+		if (old !== undefined) idle.push(old);
+	}
+	for (const projection of projections) {
+		context.log(`${file.name}: ${nodeLabel(projection.node)} (${projection.pattern}) → [${cols}, ${rank}] · [${rank}, ${rows}]`);
+		const old =
+			form === "gemm"
+				? rewriteAsGemm(projection, { left: of("left"), right: of("right"), rows, cols, compute })
+				: rewriteAsMatMul(projection, { leftT: of("leftT"), rightT: of("rightT"), compute });
+		if (old !== undefined) idle.push(old);
+		if (projection.gemm?.activation !== undefined) importOpset(file.model, "com.microsoft", 1);
+	}
+	return values;
+}
+
+/** Placeholders for one file, in the scope that encloses every owner of the table, stored where the table is stored. */
+function addFactors({ vocabulary, side, rank }: PlannedGroup, { file, roles, lookups, projections }: PlannedFile): FactorValue[] {
+	const owner = commonScope([...lookups, ...projections].map((site) => site.owner)) ?? file.model.graph;
+	const copy = copyIn(file, vocabulary.copies);
+	const base = copy?.value.name ?? vocabulary.name;
+	const single = side === "both" || vocabulary.lookups.length === 0 || vocabulary.projections.length === 0;
+	const { rows, cols } = vocabulary.table;
+	const dims: Readonly<Record<Role, readonly number[]>> = {
+		left: [rows, rank],
+		right: [rank, cols],
+		leftT: [rank, rows],
+		rightT: [cols, rank],
+	};
+	return roles.map((role): FactorValue => {
+		const tensor = new Tensor("float32", dims[role], undefined, placementOf(copy?.tensors[0]));
+		return { file, role, value: addConstant(owner, `${base}.${single ? "" : `${side}.`}${role}`, tensor) };
+	});
+}
+
+function copyIn(file: ModelFile, copies: PlannedVocabulary["removed"]) {
+	const own = copies.filter((copy) => copy.file === file);
+	return own.find(({ unused }) => !unused) ?? own[0];
+}
+
+function placementOf(tensor: Tensor | undefined): Placement {
+	return tensor?.placement ?? INLINE;
+}
+
+/** Removes a stored table, with the nodes that read it for nobody. */
+function removeTable(value: Value): void {
+	removeDead(value, new Set());
+	const { producer, graph } = value;
+	if (value.uses.size > 0) return;
+	if (producer !== undefined) removeUnused([producer]);
+	else if (graph.initializers.includes(value)) removeInitializer(value);
+}
+
+function removeDead(value: Value, seen: Set<Node>): void {
+	for (const node of readers(value)) {
+		if (seen.has(node)) continue;
+		seen.add(node);
+		for (const output of node.outputs) if (output !== undefined) removeDead(output, seen);
+		removeUnused([node]);
+	}
+}

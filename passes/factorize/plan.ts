@@ -1,0 +1,206 @@
+// Decides, before anything is changed, which vocabularies are factorized, in how many groups, and at which ranks.
+import { DistembError } from "../../src/errors.js";
+import type { DType } from "../../src/ir/dtype.js";
+import type { Located, Lookup, ModelFile, Projection, Side, StoredCopy, Vocabulary } from "../../src/state.js";
+import { computeType, isBlockQuantized, type Role, storageOf } from "../../src/storage.js";
+import type { FactorizeOptions } from "./options.js";
+import { otherReader, replacedNodes, storedBytes } from "./readers.js";
+import { type FactorShape, factorBytes, largestRank } from "./size.js";
+
+/** How a projection is written: two Gemms on the shared U, or two MatMuls on transposed factors of its own. */
+export type ProjectionForm = "gemm" | "matmul";
+
+export interface PlannedFile {
+	readonly file: ModelFile;
+	readonly form: ProjectionForm;
+	readonly roles: readonly Role[];
+	readonly lookups: readonly Lookup[];
+	readonly projections: readonly Projection[];
+}
+
+export interface PlannedGroup {
+	readonly vocabulary: Vocabulary;
+	readonly side: Side;
+	readonly rank: number;
+	readonly compute: "float32" | "float16";
+	readonly files: readonly PlannedFile[];
+	/** Bytes of the factors once stored. */
+	readonly bytes: number;
+}
+
+export interface PlannedVocabulary {
+	readonly vocabulary: Vocabulary;
+	readonly groups: readonly PlannedGroup[];
+	/** Copies that go away, and those that someone else keeps reading. */
+	readonly removed: readonly StoredCopy[];
+	readonly kept: readonly { readonly copy: StoredCopy; readonly reader: string }[];
+	/** What is stored now and goes away. */
+	readonly bytesBefore: number;
+	readonly bytesAfter: number;
+}
+
+export interface Plan {
+	readonly chosen: readonly PlannedVocabulary[];
+	/** Vocabularies left alone, and why. */
+	readonly skipped: readonly { readonly vocabulary: Vocabulary; readonly reason: string }[];
+	readonly notes: readonly string[];
+}
+
+/** @throws DistembError `refused` for an unknown reader or an old opset, `usage` for sizes that cannot be met. */
+export function planFactors(state: Located, options: FactorizeOptions): Plan {
+	requireSize(options);
+	for (const { model, name } of filesOf(state.vocabularies)) {
+		if (model.opset < 7)
+			throw new DistembError("refused", `operator set ${model.opset} is older than 7`, {
+				at: name,
+				hint: "convert the model to opset 7 or later first",
+			});
+	}
+	const split = state.vocabularies.map((vocabulary) => splitCopies(vocabulary, options));
+	const budgets = budgetsOf(state, split, options);
+	const chosen: PlannedVocabulary[] = [];
+	const skipped: { vocabulary: Vocabulary; reason: string }[] = [];
+	const notes: string[] = [];
+	for (const [index, part] of split.entries()) {
+		const { vocabulary } = part;
+		const groups = planGroups(vocabulary, budgets[index], options, notes);
+		const bytesAfter = groups.reduce((sum, group) => sum + group.bytes, 0);
+		const planned = { ...part, groups, bytesAfter };
+		const reason = reasonToSkip(planned, options);
+		if (reason === undefined) chosen.push(planned);
+		else skipped.push({ vocabulary, reason });
+	}
+	return { chosen, skipped, notes };
+}
+
+function requireSize({ size, inputRank, outputRank }: FactorizeOptions): void {
+	const given = [size.rank, size.ratio, size.targetBytes].filter((value) => value !== undefined);
+	if (given.length > 1) throw new DistembError("usage", "only one of rank, ratio and target size can be given");
+	if (given.length === 0 && (inputRank === undefined || outputRank === undefined)) {
+		throw new DistembError("usage", "no size is given", { hint: "give --rank, --ratio or --target-size" });
+	}
+	for (const rank of [size.rank, inputRank, outputRank]) {
+		if (rank !== undefined && !(Number.isInteger(rank) && rank >= 1))
+			throw new DistembError("usage", `rank ${rank} is no positive whole number`);
+	}
+	for (const value of [size.ratio, size.targetBytes]) {
+		if (value !== undefined && !(value > 0 && Number.isFinite(value)))
+			throw new DistembError("usage", `size ${value} is no positive number`);
+	}
+}
+
+function filesOf(vocabularies: readonly Vocabulary[]): Set<ModelFile> {
+	return new Set(vocabularies.flatMap(({ lookups, projections }) => [...lookups, ...projections].map(({ file }) => file)));
+}
+
+type SplitVocabulary = Pick<PlannedVocabulary, "vocabulary" | "removed" | "kept" | "bytesBefore">;
+
+function splitCopies(vocabulary: Vocabulary, options: FactorizeOptions): SplitVocabulary {
+	const replaced = replacedNodes(vocabulary);
+	const removed: StoredCopy[] = [];
+	const kept: { copy: StoredCopy; reader: string }[] = [];
+	for (const copy of vocabulary.copies) {
+		const reader = otherReader(copy, replaced);
+		if (reader === undefined) removed.push(copy);
+		else kept.push({ copy, reader });
+	}
+	const [first] = kept;
+	if (first !== undefined && !options.keepOtherReaders) {
+		throw new DistembError(
+			"refused",
+			`table "${first.copy.value.name}" is also read by ${first.reader}, which is no lookup or projection`,
+			{
+				at: first.copy.file.name,
+				hint: "--keep-other-readers keeps the table for it; the file then does not shrink",
+			},
+		);
+	}
+	return { vocabulary, removed, kept, bytesBefore: removed.reduce((sum, { bytes }) => sum + bytes, 0) };
+}
+
+/** Nodes, names and shapes that the rewrite adds per site, estimated, so that a target size is not exceeded. */
+const BYTES_PER_SITE = 1024;
+
+/** Bytes that the factors of each vocabulary may take; undefined where ranks are given. */
+function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size }: FactorizeOptions): (number | undefined)[] {
+	if (size.ratio !== undefined) {
+		const { ratio } = size;
+		return split.map(({ vocabulary }) => vocabulary.bytes / ratio);
+	}
+	if (size.targetBytes === undefined) return split.map(() => undefined);
+	const removed = split.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0);
+	const sites = state.vocabularies.reduce((sum, { lookups, projections }) => sum + lookups.length + projections.length, 0);
+	const rest = storedBytes(state.files) - removed + sites * BYTES_PER_SITE;
+	const free = size.targetBytes - rest;
+	if (free <= 0 && split.length > 0) {
+		throw new DistembError("usage", `a target of ${size.targetBytes} bytes cannot be met: all but the vocabulary takes ${rest} bytes`, {
+			hint: "give a larger --target-size",
+		});
+	}
+	return split.map(({ bytesBefore }) => (removed === 0 ? 0 : (free * bytesBefore) / removed));
+}
+
+function planGroups(vocabulary: Vocabulary, budget: number | undefined, options: FactorizeOptions, notes: string[]): PlannedGroup[] {
+	const sides = sidesOf(vocabulary, options);
+	const limit = Math.min(vocabulary.table.rows, vocabulary.table.cols);
+	const parts = sides.map(({ side, rank }) => ({ side, rank, ...layout(vocabulary, side, options) }));
+	const bytes = (common: number) => parts.reduce((sum, { shape, rank }) => sum + factorBytes(shape, Math.min(rank ?? common, limit)), 0);
+	const common = budget === undefined ? undefined : largestRank(limit, budget, bytes);
+	if (common === 0 && parts.some(({ rank }) => rank === undefined)) {
+		throw new DistembError(
+			"usage",
+			`"${vocabulary.name}": even rank 1 takes ${bytes(1)} bytes, ${Math.floor(budget ?? 0)} are left for it`,
+			{
+				hint: "give a smaller --ratio or a larger --target-size",
+			},
+		);
+	}
+	return parts.map(({ side, rank: given, shape, compute, files }) => {
+		const asked = given ?? common ?? limit;
+		if (asked > limit) notes.push(`"${vocabulary.name}": rank ${asked} is capped at ${limit}, the full rank`);
+		const rank = Math.min(asked, limit);
+		return { vocabulary, side, rank, compute, files, bytes: factorBytes(shape, rank) };
+	});
+}
+
+/** The groups of factors that a vocabulary gets; a rank that is undefined follows from the bytes. */
+function sidesOf(vocabulary: Vocabulary, { size, inputRank, outputRank }: FactorizeOptions): { side: Side; rank: number | undefined }[] {
+	const input = inputRank ?? size.rank;
+	const output = outputRank ?? size.rank;
+	if (vocabulary.lookups.length === 0) return [{ side: "output", rank: output }];
+	if (vocabulary.projections.length === 0) return [{ side: "input", rank: input }];
+	if (input === output) return [{ side: "both", rank: input }];
+	return [
+		{ side: "input", rank: input },
+		{ side: "output", rank: output },
+	];
+}
+
+function layout(vocabulary: Vocabulary, side: Side, options: FactorizeOptions) {
+	const lookups = side === "output" ? [] : vocabulary.lookups;
+	const projections = side === "input" ? [] : vocabulary.projections;
+	const storage = storageOf(vocabulary.table.stored, options.dtype);
+	const types = [...lookups, ...projections].map(({ dtype }): DType => dtype);
+	const compute = types.every((dtype) => computeType(dtype) === "float16") ? "float16" : "float32";
+	const blocks = isBlockQuantized(storage, options.ops);
+	const files = [...new Set([...lookups, ...projections].map(({ file }) => file))].map((file): PlannedFile => {
+		const own = { lookups: lookups.filter((site) => site.file === file), projections: projections.filter((site) => site.file === file) };
+		const needsGemm = blocks || own.lookups.length > 0 || own.projections.some(({ gemm }) => gemm !== undefined);
+		const form = needsGemm ? "gemm" : "matmul";
+		return { file, form, roles: form === "gemm" ? ["left", "right"] : ["leftT", "rightT"], ...own };
+	});
+	const { rows, cols } = vocabulary.table;
+	const shape: FactorShape = { rows, cols, storage, ops: options.ops, compute, files: files.map(({ roles }) => roles) };
+	return { shape, compute, files } as const;
+}
+
+function reasonToSkip(planned: PlannedVocabulary, options: FactorizeOptions): string | undefined {
+	const { vocabulary, groups, bytesBefore, bytesAfter, kept } = planned;
+	const { alreadyRank } = vocabulary;
+	const ranks = groups.map(({ rank }) => rank).join(" and ");
+	if (alreadyRank !== undefined && groups.some(({ rank }) => rank >= alreadyRank)) {
+		return `it is already factorized at rank ${alreadyRank}; rank ${ranks} is not smaller`;
+	}
+	if (options.allowLarger || kept.length > 0 || bytesAfter < bytesBefore) return undefined;
+	return `its factors at rank ${ranks} would take ${bytesAfter} bytes, not less than the ${bytesBefore} stored now`;
+}

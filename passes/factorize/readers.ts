@@ -1,0 +1,57 @@
+// Which copies of a table go away, and who would still read them.
+import type { Graph, Node, Value } from "../../src/ir/graph.js";
+import { allGraphs, nodeLabel, scopes } from "../../src/ir/walk.js";
+import type { ModelFile, StoredCopy, Vocabulary } from "../../src/state.js";
+
+/** The nodes whose results the factors compute from now on. */
+export function replacedNodes({ lookups, projections }: Vocabulary): Set<Node> {
+	return new Set([...lookups, ...projections].map(({ node, output }) => output?.producer ?? node));
+}
+
+/**
+ * Where `copy` is still needed once `replaced` are gone: the label of the first node after which its contents
+ * reach a graph output by another way, or `undefined` if every way leads through `replaced` or ends.
+ */
+export function otherReader(copy: StoredCopy, replaced: ReadonlySet<Node>): string | undefined {
+	return firstOther(copy.value, replaced, new Set());
+}
+
+function firstOther(value: Value, replaced: ReadonlySet<Node>, seen: Set<Node>): string | undefined {
+	for (const use of value.uses) {
+		if (use.kind === "output") return `output "${value.name}"`;
+		const { node } = use;
+		if (replaced.has(node) || seen.has(node)) continue;
+		seen.add(node);
+		for (const output of node.outputs) {
+			if (output !== undefined && firstOther(output, replaced, seen) !== undefined) return nodeLabel(node);
+		}
+	}
+	return undefined;
+}
+
+/** The innermost scope that encloses all of `graphs`, which belong to one main graph. */
+export function commonScope(graphs: readonly Graph[]): Graph | undefined {
+	const [first, ...others] = graphs;
+	if (first === undefined) return undefined;
+	const chains = others.map((graph) => new Set(scopes(graph)));
+	for (const scope of scopes(first)) if (chains.every((chain) => chain.has(scope))) return scope;
+	return undefined;
+}
+
+/** Bytes of all files as they are: the .onnx files and their external tensors, those that two files share once. */
+export function storedBytes(files: readonly ModelFile[]): number {
+	let bytes = 0;
+	const counted = new Set<string>();
+	for (const { model, bytes: own } of files) {
+		bytes += own;
+		for (const graph of allGraphs(model, true)) {
+			for (const { name, tensor } of graph.initializers) {
+				if (tensor?.placement.kind !== "external") continue;
+				const key = JSON.stringify([tensor.placement.location, name, tensor.dtype, tensor.dims]);
+				if (!counted.has(key)) bytes += tensor.byteLength;
+				counted.add(key);
+			}
+		}
+	}
+	return bytes;
+}
