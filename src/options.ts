@@ -60,22 +60,55 @@ export interface CompileOptions extends LocateOptions, SizeOptions, CommonOption
 }
 
 export const COMPILE_DEFAULTS = {
-	rank: 64,
 	method: "svd",
 	ops: "standard",
 	seed: 0,
+	allowLarger: false,
+	keepOtherReaders: false,
 } as const satisfies CompileOptions;
+
+/** Rank, where no size is asked for. */
+const DEFAULT_RANK = 64;
+
+/** Options with every default filled in, as the passes want them. */
+export type ResolvedOptions = CompileOptions & {
+	readonly [K in keyof typeof COMPILE_DEFAULTS]-?: NonNullable<CompileOptions[K]>;
+} & {
+	readonly size: { readonly rank?: number | undefined; readonly ratio?: number | undefined; readonly targetBytes?: number | undefined };
+};
+
+/**
+ * Fills in the defaults.
+ * @throws DistembError `usage` for contradictions and impossible numbers
+ */
+export function resolveOptions(options: CompileOptions): ResolvedOptions {
+	validate(options);
+	const { rank, ratio, targetSize: targetBytes } = options;
+	const sized = rank !== undefined || ratio !== undefined || targetBytes !== undefined;
+	return { ...COMPILE_DEFAULTS, ...given(options), size: sized ? { rank, ratio, targetBytes } : { rank: DEFAULT_RANK } };
+}
+
+/** The options that have a value. */
+function given<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K]> } {
+	return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: NonNullable<T[K]> };
+}
+
+/** What the caller asked for, for the report. */
+export function givenOptions(options: CompileOptions): Readonly<Record<string, string | number | boolean>> {
+	const plain: Record<string, string | number | boolean> = {};
+	for (const [name, value] of Object.entries(options)) {
+		if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") plain[name] = value;
+	}
+	return plain;
+}
 
 /** Threads to use if the caller does not say. */
 export function threadsOf(options: CommonOptions): number {
 	return options.threads ?? availableParallelism();
 }
 
-/**
- * Contradictions and impossible numbers.
- * @throws DistembError `usage`
- */
-export function validateOptions(options: CompileOptions): void {
+/** Refuses contradictions and impossible numbers. */
+function validate(options: CompileOptions): void {
 	const fail = (message: string, hint?: string) => new DistembError("usage", message, { hint });
 	const sizes = ["rank", "ratio", "targetSize"] as const;
 	const given = sizes.filter((name) => options[name] !== undefined);
@@ -88,7 +121,8 @@ export function validateOptions(options: CompileOptions): void {
 		const value = options[name];
 		if (value !== undefined && !(value > 0 && Number.isFinite(value))) throw fail(`${flag(name)} must be a positive number`);
 	}
-	if (options.seed !== undefined && !(Number.isInteger(options.seed) && options.seed >= 0)) throw fail("--seed must be a whole number from 0");
+	if (options.seed !== undefined && !(Number.isInteger(options.seed) && options.seed >= 0))
+		throw fail("--seed must be a whole number from 0");
 	if (options.ops === "onnxruntime" && options.dtype !== "int8") {
 		throw fail("--ops onnxruntime is for quantized factors", "add --dtype int8");
 	}

@@ -1,0 +1,93 @@
+// The pipeline: the whole story on one screen.
+import { factorize } from "../passes/factorize/index.js";
+import { locate } from "../passes/locate/index.js";
+import { quantize } from "../passes/quantize/index.js";
+import { reconstruct } from "../passes/reconstruct/index.js";
+import { verify } from "../passes/verify/index.js";
+import { DistembError } from "./errors.js";
+import { type Bundle, openBundle, StagedOutput } from "./onnx/index.js";
+import { type CommonOptions, type CompileOptions, givenOptions, type LocateOptions, resolveOptions, threadsOf } from "./options.js";
+import { type PassRunner, runPass } from "./pass.js";
+import { type CompileReport, factorReports, type InspectReport, inspectReport, passReports, verificationReports } from "./report/report.js";
+import { TOOL } from "./version.js";
+import { checkPaths, factsOf, loadedFrom, outputName, tensorBytesOf, writeBundle } from "./workspace.js";
+
+/**
+ * Compiles a model: finds its vocabulary, factorizes it, and writes a smaller model.
+ * @param input an .onnx file, or a folder with the files of one model
+ * @param output a path of the same kind; must not exist unless `overwrite`
+ * @throws DistembError; nothing is written then
+ * @example await compile("model.onnx", "small.onnx", { rank: 64 })
+ */
+export async function compile(input: string, output: string, options: CompileOptions = {}): Promise<CompileReport> {
+	resolveOptions(options);
+	checkPaths(input, output, options);
+	return await withBundle(input, async (bundle) => {
+		const staged = options.dryRun === true ? undefined : new StagedOutput(output, bundle.kind);
+		try {
+			return await runPipeline(bundle, input, output, staged, options);
+		} finally {
+			staged?.discard();
+		}
+	});
+}
+
+async function runPipeline(bundle: Bundle, input: string, output: string, staged: StagedOutput | undefined, given: CompileOptions) {
+	const options = resolveOptions(given);
+	const runner = runnerFor(options, options.seed);
+	const facts = factsOf(bundle, input);
+
+	const located = await runPass(locate(options), loadedFrom(bundle), runner);
+	const report = { ...inspectReport(located, facts), tool: TOOL, options: givenOptions(given) };
+	const factorized = await runPass(factorize({ ...options, fileBytes: facts.bytes }), located, runner);
+	if (staged === undefined) return { ...report, ...savings(bundle, facts.tensorBytes), passes: passReports(runner.records) };
+
+	const reconstructed = await runPass(reconstruct(options), factorized, runner);
+	const quantized = await runPass(quantize(options), reconstructed, runner);
+	const bytes = await writeBundle(staged, bundle, output, options);
+	const verified = await runPass(
+		verify({ resultPathOf: ({ name }) => staged.pathOf(outputName(bundle, name, output)) }),
+		quantized,
+		runner,
+	);
+	await staged.commit();
+
+	return {
+		...report,
+		...savings(bundle, facts.tensorBytes),
+		output: { path: output, bytes, files: staged.files },
+		factors: factorReports(quantized),
+		verification: verificationReports(verified),
+		passes: passReports(runner.records),
+	} satisfies CompileReport;
+}
+
+/**
+ * Finds the vocabulary of a model and says what was found; writes nothing.
+ * @throws DistembError, `nothing-to-do` if there is none
+ */
+export async function inspect(input: string, options: LocateOptions & CommonOptions = {}): Promise<InspectReport> {
+	return await withBundle(input, async (bundle) => {
+		const located = await runPass(locate(options), loadedFrom(bundle), runnerFor(options, 0));
+		return inspectReport(located, factsOf(bundle, input));
+	});
+}
+
+async function withBundle<T>(input: string, work: (bundle: Bundle) => Promise<T>): Promise<T> {
+	const bundle = openBundle(input);
+	try {
+		return await work(bundle);
+	} catch (error) {
+		throw error instanceof DistembError ? error.located(input) : error;
+	} finally {
+		bundle.close();
+	}
+}
+
+function runnerFor(options: CommonOptions, seed: number): PassRunner {
+	return { signal: options.signal, onProgress: options.onProgress, threads: threadsOf(options), seed, records: [] };
+}
+
+function savings(bundle: Bundle, before: number) {
+	return { savedBytes: before - tensorBytesOf(bundle), factors: [], verification: [] };
+}
