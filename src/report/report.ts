@@ -1,7 +1,8 @@
 // The report: what a run found, did and measured. The same object is the library's result and the command line's --json.
-import type { Located, Quantized, Verified, Vocabulary } from "../state.js";
+
 import { scopePath } from "../ir/walk.js";
 import type { PassRecord } from "../pass.js";
+import type { Located, Quantized, Verified, Vocabulary } from "../state.js";
 
 /** Raised when a field changes its meaning; additions do not raise it. */
 export const REPORT_VERSION = 1;
@@ -20,7 +21,13 @@ export interface VocabularyReport {
 	readonly bytes: number;
 	/** The table is itself a factor of this width already. */
 	readonly alreadyRank?: number;
-	readonly copies: readonly { readonly file: string; readonly tensor: string; readonly orientation: string; readonly bytes: number; readonly unused: boolean }[];
+	readonly copies: readonly {
+		readonly file: string;
+		readonly tensor: string;
+		readonly orientation: string;
+		readonly bytes: number;
+		readonly unused: boolean;
+	}[];
 	readonly lookups: readonly UseReport[];
 	readonly projections: readonly UseReport[];
 }
@@ -46,7 +53,11 @@ export interface RejectedReport {
 
 export interface InspectReport {
 	readonly version: typeof REPORT_VERSION;
-	readonly input: { readonly path: string; readonly bytes: number; readonly files: readonly { readonly name: string; readonly bytes: number }[] };
+	readonly input: {
+		readonly path: string;
+		readonly bytes: number;
+		readonly files: readonly { readonly name: string; readonly bytes: number }[];
+	};
 	readonly vocabularies: readonly VocabularyReport[];
 	readonly rejected: readonly RejectedReport[];
 	/** Bytes of all stored tensors: vocabularies, and everything else. */
@@ -124,7 +135,13 @@ function vocabularyReport(vocabulary: Vocabulary): VocabularyReport {
 		tied: vocabulary.tied,
 		bytes: vocabulary.bytes,
 		...(vocabulary.alreadyRank === undefined ? {} : { alreadyRank: vocabulary.alreadyRank }),
-		copies: copies.map(({ file, value, orientation, bytes, unused }) => ({ file: file.name, tensor: value.name, orientation, bytes, unused })),
+		copies: copies.map(({ file, value, orientation, bytes, unused }) => ({
+			file: file.name,
+			tensor: value.name,
+			orientation,
+			bytes,
+			unused,
+		})),
 		lookups: vocabulary.lookups.map(useReport),
 		projections: vocabulary.projections.map(useReport),
 	};

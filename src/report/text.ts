@@ -1,0 +1,97 @@
+// Reports as text for a terminal.
+import type { CompileReport, FactorReport, InspectReport, RejectedReport, UseReport, VocabularyReport } from "./report.js";
+
+const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
+
+/** Bytes in decimal units with three digits: `7.64 MB`. */
+export function formatBytes(bytes: number): string {
+	let value = bytes;
+	let unit = 0;
+	while (Math.abs(value) >= 999.5 && unit < UNITS.length - 1) {
+		value /= 1000;
+		unit++;
+	}
+	return `${unit === 0 ? value : value.toPrecision(3)} ${UNITS[unit]}`;
+}
+
+const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? "" : "s"}`;
+const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
+const short = (value: number): string =>
+	value === 0 ? "0" : Math.abs(value) < 1e-3 || Math.abs(value) >= 1e4 ? value.toExponential(2) : value.toPrecision(3);
+
+/** What `inspect` prints. */
+export function inspectText(report: InspectReport): string {
+	const total = report.bytes.vocabulary + report.bytes.other;
+	return [
+		`${report.input.path}: ${formatBytes(report.input.bytes)} in ${plural(report.input.files.length, "model file")}`,
+		`vocabulary ${formatBytes(report.bytes.vocabulary)} (${percent(total === 0 ? 0 : report.bytes.vocabulary / total)} of the weights), everything else ${formatBytes(report.bytes.other)}`,
+		...report.vocabularies.map(vocabularyText),
+		...rejectedText(report.rejected),
+	].join("\n");
+}
+
+function vocabularyText(vocabulary: VocabularyReport): string {
+	const { name, rows, cols, stored, tied, bytes, alreadyRank } = vocabulary;
+	const state = tied ? "tied" : vocabulary.lookups.length > 0 ? "lookups only" : "projections only";
+	const lines = [
+		"",
+		`vocabulary "${name}": ${rows} × ${cols}, ${stored}, ${state}, ${formatBytes(bytes)} in ${plural(vocabulary.copies.length, "copy").replace("copys", "copies")}`,
+	];
+	if (alreadyRank !== undefined) lines.push(`  already factorized at rank ${alreadyRank}`);
+	for (const copy of vocabulary.copies) {
+		lines.push(
+			`  stored     ${copy.file}  "${copy.tensor}"  ${copy.orientation}  ${formatBytes(copy.bytes)}${copy.unused ? "  (nobody reads it)" : ""}`,
+		);
+	}
+	for (const use of vocabulary.lookups) lines.push(`  lookup     ${useText(use)}`);
+	for (const use of vocabulary.projections) lines.push(`  projection ${useText(use)}`);
+	return lines.join("\n");
+}
+
+function useText({ file, scope, node, op, pattern }: UseReport): string {
+	return `${file}  ${op} "${node}"${scope === "main" ? "" : ` in ${scope}`}  (${pattern})`;
+}
+
+function rejectedText(rejected: readonly RejectedReport[]): string[] {
+	if (rejected.length === 0) return [];
+	const lines = rejected.map(({ file, tensor, dims, reason }) => `  ${file}  "${tensor}" ${dims.join(" × ")}: ${reason}`);
+	return ["", "other candidates, left alone:", ...lines];
+}
+
+/** What a conversion prints. */
+export function compileText(report: CompileReport): string {
+	const { input, output } = report;
+	const lines: string[] = [];
+	if (output === undefined) {
+		lines.push(`dry run: ${input.path}, ${formatBytes(input.bytes)}, would lose ${formatBytes(report.savedBytes)}; nothing was written`);
+		for (const { log } of report.passes) lines.push(...log.map((line) => `  ${line}`));
+		return lines.join("\n");
+	}
+	const change = percent(1 - output.bytes / input.bytes);
+	lines.push(`${input.path} (${formatBytes(input.bytes)}) → ${output.path} (${formatBytes(output.bytes)}), ${change} smaller`);
+	for (const factor of report.factors) lines.push(factorText(factor, report.vocabularies));
+	for (const { file, ran, reason, outputs } of report.verification) {
+		if (!ran) lines.push(`verified   ${file}: not run, ${reason ?? "for an unknown reason"}`);
+		for (const compared of outputs) {
+			const kl = compared.kl === undefined ? "" : `, KL ${short(compared.kl)} nats`;
+			const top = compared.top1Agreement === undefined ? "" : `, top-1 agreement ${percent(compared.top1Agreement)}`;
+			const largest = `max |Δ| ${short(compared.maxDifference)} (${short(compared.relativeDifference)} relative)`;
+			lines.push(`verified   ${file}  ${compared.output}: ${largest}${kl}${top}  [${compared.inputs}]`);
+		}
+	}
+	const seconds = report.passes.map(({ name, milliseconds }) => `${name} ${(milliseconds / 1000).toFixed(2)}`).join(", ");
+	lines.push(`seconds    ${seconds}`);
+	return lines.join("\n");
+}
+
+function factorText(factor: FactorReport, vocabularies: readonly VocabularyReport[]): string {
+	const vocabulary = vocabularies.find(({ name }) => name === factor.vocabulary);
+	const before =
+		vocabulary === undefined ? "" : `${vocabulary.rows} × ${vocabulary.cols} ${vocabulary.stored}, ${formatBytes(vocabulary.bytes)}`;
+	const side = factor.side === "both" ? "lookups and projections" : factor.side === "input" ? "lookups" : "projections";
+	const stored = `${factor.dtype}${factor.ops === "standard" ? "" : ` (${factor.ops})`}`;
+	return [
+		`vocabulary "${factor.vocabulary}": ${before}`,
+		`  ${side}: rank ${factor.rank}, ${stored}, ${formatBytes(factor.bytes)}; relative error ${short(factor.storedRelativeError)} (best at this rank ${short(factor.bestRelativeError)})`,
+	].join("\n");
+}
