@@ -1,0 +1,146 @@
+// verify: the original and the written result run in the engine on the same inputs, and their outputs are compared.
+import { DistembError, throwIfAborted } from "../../src/errors.js";
+import type { Model } from "../../src/ir/graph.js";
+import { allNodes } from "../../src/ir/walk.js";
+import type { Pass, PassContext } from "../../src/pass.js";
+import { type MadeRun, type MadeRuns, runOnMadeInputs } from "../../src/runtime/attempts.js";
+import { type EngineTensor, openSession, type Session } from "../../src/runtime/session.js";
+import { sourceInput } from "../../src/runtime/trace.js";
+import type { ModelFile, OutputComparison, Quantized, Verdict, Verified, Vocabulary } from "../../src/state.js";
+import { compareOutputs, type Difference } from "./compare.js";
+
+export { type CompareOptions, compareOutputs, type Difference } from "./compare.js";
+
+export interface VerifyOptions {
+	/** Absolute path of the written result of `file`, with its data files beside it. */
+	readonly resultPathOf: (file: ModelFile) => string;
+}
+
+/**
+ * The pass that runs each file's original and result, one after the other, on inputs made from the graph's signature.
+ * A model that the engine cannot run gets a verdict with the reason and no error.
+ * @throws DistembError `internal` if a result does not load, does not run, or gives other shapes where the original runs
+ */
+export function verify(options: VerifyOptions): Pass<Quantized, Verified> {
+	return {
+		name: "verify",
+		run: async (state, context) => {
+			const verdicts: { file: string; verdict: Verdict }[] = [];
+			for (const [index, file] of state.files.entries()) {
+				throwIfAborted(context.signal);
+				context.progress(index / state.files.length, file.name);
+				const verdict = await verdictOn(file, options.resultPathOf(file), state.vocabularies, context);
+				verdicts.push({ file: file.name, verdict });
+				context.log(summary(file.name, verdict));
+			}
+			return { ...state, verdicts };
+		},
+	};
+}
+
+async function verdictOn(file: ModelFile, resultPath: string, vocabularies: readonly Vocabulary[], context: PassContext): Promise<Verdict> {
+	const made = await runOriginal(file, vocabularies, context);
+	if (made instanceof DistembError) return { ran: false, reason: made.message, comparisons: [] };
+	for (const { label, reason } of made.failures) context.log(`${file.name}: no inputs "${label}" that the original accepts: ${reason}`);
+	if (made.runs.length === 0) return { ran: false, reason: made.failures[0]?.reason ?? "it has no outputs", comparisons: [] };
+	throwIfAborted(context.signal);
+	const comparisons = await compareResult(file, resultPath, made.runs, vocabularies, context);
+	return { ran: true, reason: randomness(file.model), comparisons };
+}
+
+/** Runs the original on everything its signature suggests; the engine's error if it takes none of it. */
+async function runOriginal(
+	file: ModelFile,
+	vocabularies: readonly Vocabulary[],
+	{ threads, seed }: PassContext,
+): Promise<MadeRuns | DistembError> {
+	try {
+		return await withSession(file.path, threads, (session) =>
+			runOnMadeInputs(session, file.model, { tokenInputs: tokenInputsOf(file, vocabularies), seed }),
+		);
+	} catch (cause) {
+		if (cause instanceof DistembError && cause.code === "engine") return cause;
+		throw cause;
+	}
+}
+
+async function compareResult(
+	file: ModelFile,
+	resultPath: string,
+	runs: readonly MadeRun[],
+	vocabularies: readonly Vocabulary[],
+	{ threads }: PassContext,
+): Promise<OutputComparison[]> {
+	const sizes = vocabularySizes(file, vocabularies);
+	const comparisons: OutputComparison[] = [];
+	try {
+		await withSession(resultPath, threads, async (session) => {
+			for (const { label, feeds, outputs } of runs) {
+				const results = await session.run(feeds, Object.keys(outputs));
+				for (const [output, original] of Object.entries(outputs)) {
+					const difference = differenceOf(output, original, results[output], sizes.has(original.dims.at(-1) ?? 0));
+					comparisons.push({ file: file.name, output, inputs: label, ...difference });
+				}
+			}
+		});
+	} catch (cause) {
+		if (!(cause instanceof DistembError)) throw cause;
+		const message = `the result differs in kind from the original, which runs: ${cause.toLine()}`;
+		throw new DistembError("internal", message, { at: file.name, hint: "please report this with the model's structure", cause });
+	}
+	return comparisons;
+}
+
+/** As {@link compareOutputs}, with the output's name in the error. */
+function differenceOf(output: string, original: EngineTensor, result: EngineTensor | undefined, vocabulary: boolean): Difference {
+	const at = `output "${output}"`;
+	if (result === undefined) throw new DistembError("internal", "is missing", { at });
+	try {
+		return compareOutputs(original, result, { vocabulary });
+	} catch (cause) {
+		throw cause instanceof DistembError ? cause.located(at) : cause;
+	}
+}
+
+async function withSession<T>(path: string, threads: number, use: (session: Session) => Promise<T>): Promise<T> {
+	const session = await openSession(path, { threads });
+	try {
+		return await use(session);
+	} finally {
+		await session.close();
+	}
+}
+
+/** Vocabulary size for every graph input of `file` that a lookup's ids come from. */
+function tokenInputsOf(file: ModelFile, vocabularies: readonly Vocabulary[]): Map<string, number> {
+	const sizes = new Map<string, number>();
+	for (const { lookups, table } of vocabularies) {
+		for (const lookup of lookups) {
+			const input = lookup.file === file ? sourceInput(lookup.ids) : undefined;
+			if (input !== undefined) sizes.set(input.name, Math.min(table.rows, sizes.get(input.name) ?? table.rows));
+		}
+	}
+	return sizes;
+}
+
+/** Sizes of the vocabularies that `file` projects to: an output with such a last axis is one number per token. */
+function vocabularySizes(file: ModelFile, vocabularies: readonly Vocabulary[]): Set<number> {
+	const projecting = vocabularies.filter(({ projections }) => projections.some((projection) => projection.file === file));
+	return new Set(projecting.map(({ table }) => table.rows));
+}
+
+/** A warning if the graph draws random numbers, whose differences are none of ours. */
+function randomness(model: Model): string | undefined {
+	for (const { opType, attributes } of allNodes(model, true)) {
+		const isRandom = /^Random|^Multinomial$|^Bernoulli$/.test(opType);
+		if (isRandom && !attributes.has("seed")) return `${opType} draws random numbers; the differences contain its own`;
+	}
+	return undefined;
+}
+
+function summary(file: string, { ran, reason, comparisons }: Verdict): string {
+	if (!ran) return `${file}: not run: ${reason ?? "unknown"}`;
+	const sets = new Set(comparisons.map(({ inputs }) => inputs)).size;
+	const worst = comparisons.reduce((largest, { relativeDifference }) => Math.max(largest, relativeDifference), 0);
+	return `${file}: ${sets} ${sets === 1 ? "set" : "sets"} of inputs, largest relative difference ${worst.toExponential(1)}`;
+}

@@ -1,0 +1,215 @@
+// One model in the engine: opened, run, closed. The only wrapper of onnxruntime-node; nothing it does prints.
+import type * as ort from "onnxruntime-node";
+import { DistembError } from "../errors.js";
+
+/** Element types that tensors of the engine can have in Node. */
+export type EngineType = ort.Tensor.Type;
+
+/** Elements, row-major. float16 is its bits in a Uint16Array, bool is bytes 0 and 1. */
+export type EngineData =
+	| Float32Array
+	| Float64Array
+	| Uint8Array
+	| Int8Array
+	| Uint16Array
+	| Int16Array
+	| Uint32Array
+	| Int32Array
+	| BigInt64Array
+	| BigUint64Array
+	| readonly string[];
+
+/** A tensor that goes into the engine or comes out of it. The data is never copied on the way. */
+export interface EngineTensor {
+	readonly dtype: EngineType;
+	readonly dims: readonly number[];
+	readonly data: EngineData;
+}
+
+/** What the engine knows of an input or output; sequences, maps and optionals have no type. */
+export interface EngineValue {
+	readonly name: string;
+	readonly dtype: EngineType | undefined;
+	/** A number, a symbol, or an empty string where the size is unknown. */
+	readonly shape: readonly (number | string)[] | undefined;
+}
+
+export type Feeds = Readonly<Record<string, EngineTensor>>;
+
+/** Names of the outputs wanted, or tensors that the engine writes into. */
+export type Fetches = readonly string[] | Feeds;
+
+export interface SessionOptions {
+	/** Threads within one operator. */
+	readonly threads: number;
+	/** Graph optimizations of the engine; "all" by default, as users of the model have it. */
+	readonly optimization?: "disabled" | "basic" | "extended" | "all";
+	/** Where the engine writes its optimized form of the model. */
+	readonly saveOptimizedTo?: string;
+	/** Sizes for symbols of the graph's inputs. */
+	readonly sizes?: Readonly<Record<string, number>>;
+	/** Keep freed memory for the next run (true by default); false returns it to the system sooner. */
+	readonly arena?: boolean;
+	/** What messages call the model; its path by default. */
+	readonly at?: string;
+}
+
+export interface Session {
+	readonly inputs: readonly EngineValue[];
+	readonly outputs: readonly EngineValue[];
+	/**
+	 * Runs the model once. Without `fetches` every output that is a tensor is returned.
+	 * @throws DistembError `engine`, with the engine's own message.
+	 */
+	run(feeds: Feeds, fetches?: Fetches): Promise<Feeds>;
+	/** Frees the engine's memory. A second call does nothing. */
+	close(): Promise<void>;
+}
+
+/**
+ * Opens a model: a path (external data is found beside it) or the bytes of a model without external data.
+ * @throws DistembError `engine`: the engine is not installed, refuses the model, or runs out of memory.
+ */
+export async function openSession(model: string | Uint8Array, options: SessionOptions): Promise<Session> {
+	const at = options.at ?? (typeof model === "string" ? model : undefined);
+	const engine = await loadEngine();
+	try {
+		const settings = settingsOf(options);
+		const session =
+			typeof model === "string"
+				? await engine.InferenceSession.create(model, settings)
+				: await engine.InferenceSession.create(model, settings);
+		return new EngineSession(engine, session, at);
+	} catch (cause) {
+		throw engineError("onnxruntime cannot load the model", cause, at);
+	}
+}
+
+function settingsOf(options: SessionOptions): ort.InferenceSession.SessionOptions {
+	return {
+		executionProviders: ["cpu"],
+		intraOpNumThreads: options.threads,
+		interOpNumThreads: 1,
+		graphOptimizationLevel: options.optimization ?? "all",
+		enableCpuMemArena: options.arena ?? true,
+		logSeverityLevel: 4,
+		...(options.saveOptimizedTo === undefined ? {} : { optimizedModelFilePath: options.saveOptimizedTo }),
+		...(options.sizes === undefined ? {} : { freeDimensionOverrides: options.sizes }),
+	};
+}
+
+type Engine = typeof ort;
+
+/** The native module is loaded at the first use, so that parts that need no engine work without it. */
+async function loadEngine(): Promise<Engine> {
+	let engine: Engine;
+	try {
+		engine = await import("onnxruntime-node");
+	} catch (cause) {
+		throw new DistembError("engine", `the native module of onnxruntime-node cannot be loaded: ${firstLine(cause)}`, {
+			hint: `reinstall the package's dependencies on this machine (${process.platform} ${process.arch})`,
+			cause,
+		});
+	}
+	engine.env.logLevel = "fatal";
+	return engine;
+}
+
+class EngineSession implements Session {
+	readonly inputs: readonly EngineValue[];
+	readonly outputs: readonly EngineValue[];
+	private readonly engine: Engine;
+	private readonly at: string | undefined;
+	private session: ort.InferenceSession | undefined;
+
+	constructor(engine: Engine, session: ort.InferenceSession, at: string | undefined) {
+		this.engine = engine;
+		this.session = session;
+		this.at = at;
+		this.inputs = session.inputMetadata.map(describe);
+		this.outputs = session.outputMetadata.map(describe);
+	}
+
+	async run(feeds: Feeds, fetches: Fetches = this.tensorOutputs()): Promise<Feeds> {
+		if (this.session === undefined) throw new DistembError("internal", "a closed session was run", { at: this.at });
+		const found: Record<string, EngineTensor> = {};
+		try {
+			const wanted = isNames(fetches) ? fetches : this.toEngine(fetches);
+			const results = await this.session.run(this.toEngine(feeds), wanted, { logSeverityLevel: 4 });
+			for (const [name, result] of Object.entries(results)) found[name] = fromEngine(result);
+		} catch (cause) {
+			throw engineError("onnxruntime cannot run the model", cause, this.at);
+		}
+		return isNames(fetches) ? found : { ...found, ...fetches };
+	}
+
+	async close(): Promise<void> {
+		const { session } = this;
+		this.session = undefined;
+		await session?.release();
+	}
+
+	private tensorOutputs(): string[] {
+		return this.outputs.flatMap(({ name, dtype }) => (dtype === undefined ? [] : [name]));
+	}
+
+	private toEngine(tensors: Feeds): Record<string, ort.Tensor> {
+		const converted: Record<string, ort.Tensor> = {};
+		// The typings of the engine's constructor tie each type to its array; ours are checked by it at run time.
+		for (const [name, { dtype, data, dims }] of Object.entries(tensors)) {
+			converted[name] = new this.engine.Tensor(dtype as "float32", data as Float32Array, [...dims]);
+		}
+		return converted;
+	}
+}
+
+function isNames(fetches: Fetches): fetches is readonly string[] {
+	return Array.isArray(fetches);
+}
+
+function describe(metadata: ort.InferenceSession.ValueMetadata): EngineValue {
+	const { name } = metadata;
+	return metadata.isTensor ? { name, dtype: metadata.type, shape: metadata.shape } : { name, dtype: undefined, shape: undefined };
+}
+
+function fromEngine({ type, dims, data }: ort.Tensor): EngineTensor {
+	// Newer Node versions hand float16 over as Float16Array; here it is always its bits.
+	const isBits = type !== "float16" || data instanceof Uint16Array || !ArrayBuffer.isView(data);
+	return { dtype: type, dims, data: isBits ? (data as EngineData) : new Uint16Array(data.buffer, data.byteOffset, data.length) };
+}
+
+function engineError(what: string, cause: unknown, at: string | undefined): DistembError {
+	const said = firstLine(cause);
+	const memory = /bad_alloc|failed to allocate|out of memory|array buffer allocation failed/i.test(said);
+	return new DistembError("engine", `${what}: ${said}`, {
+		at,
+		hint: memory ? "there is not enough memory for it" : undefined,
+		cause,
+	});
+}
+
+/** The first line of the engine's message, without the places in its own source code. */
+function firstLine(cause: unknown): string {
+	const message = cause instanceof Error ? cause.message : String(cause);
+	const line =
+		message
+			.split("\n")
+			.find((text) => text.trim() !== "")
+			?.trim() ?? "no message";
+	return withoutSourcePlaces(line).replace(/\[ONNXRuntimeError\] : \d+ : \w+ : /g, "");
+}
+
+/** Cuts every `/onnxruntime_src/…/file.cc:12 ns::Function(arguments) ` out of `line`. */
+function withoutSourcePlaces(line: string): string {
+	const start = line.search(/\/?\S*onnxruntime_src\/\S+:\d+ /);
+	const open = start < 0 ? -1 : line.indexOf("(", start);
+	if (open < 0) return line;
+	let depth = 0;
+	let end = open;
+	for (; end < line.length; end++) {
+		if (line[end] === "(") depth++;
+		else if (line[end] === ")" && --depth === 0) break;
+	}
+	const rest = line.slice(end + 1).replace(/^ (const )?/, "");
+	return rest === "" ? line : `${line.slice(0, start)}${line[start - 1] === ":" ? " " : ""}${withoutSourcePlaces(rest)}`;
+}
