@@ -1,0 +1,73 @@
+// Stores the factors as asked: halves, bytes with a scale per row, or onnxruntime's blocks of bytes.
+import { DistembError, throwIfAborted } from "../../src/errors.js";
+import { factorError } from "../../src/linalg/error.js";
+import type { Pass } from "../../src/pass.js";
+import { engineProducts } from "../../src/runtime/products.js";
+import type { FactorValue, Quantization, Quantized, Reconstructed } from "../../src/state.js";
+import { type AskedStorage, type Operators, storageOf } from "../../src/storage.js";
+import { bytesOf, type EncodedGroup, encodeGroup } from "./encode.js";
+import { storeFactor } from "./rewire.js";
+
+export interface QuantizeOptions {
+	/** How the factors are stored; as the table is, if undefined. */
+	readonly dtype?: AskedStorage | undefined;
+	/** `onnxruntime`: 8-bit factors as MatMulNBits and GatherBlockQuantized, on one tensor. */
+	readonly ops: Operators;
+}
+
+export const QUANTIZE_DEFAULTS = { ops: "standard" } as const satisfies QuantizeOptions;
+
+/**
+ * Rounds and stores the float32 factors that `reconstruct` computed.
+ * int8 keeps W in the type in which it is multiplied: it is small, and its error would reach every token.
+ * @throws DistembError `refused` if float16 cannot hold a factor; nothing is changed then.
+ */
+export function quantize(options: QuantizeOptions): Pass<Reconstructed, Quantized> {
+	return {
+		name: "quantize",
+		run: async (state, context) => {
+			const encoded = state.groups.map((group) => {
+				throwIfAborted(context.signal);
+				return encodeGroup(group, storageOf(group.vocabulary.table.stored, options.dtype), options.ops);
+			});
+			const products = engineProducts({ threads: context.threads });
+			const quantizations: Quantization[] = [];
+			try {
+				for (const [index, held] of encoded.entries()) {
+					context.progress(index / encoded.length, held.group.vocabulary.name);
+					const { group, storage } = held;
+					const known = state.reconstructions.find((reconstruction) => reconstruction.group === group)?.relativeError;
+					const relativeError = known !== undefined && !held.rounded ? known : await errorOf(held, products, context.signal);
+					const bytes = group.values.reduce((sum, factor) => sum + storedBytes(factor, held), 0);
+					quantizations.push({ group, dtype: storage, ops: options.ops, bytes, relativeError });
+					context.log(`${group.vocabulary.name}: factors as ${storage}, ${bytes} bytes, relative error ${relativeError.toPrecision(3)}`);
+				}
+			} finally {
+				await products.close();
+			}
+			for (const held of encoded) for (const factor of held.group.values) storeFactor(factor, held);
+			return { ...state, quantizations };
+		},
+		ensures: ({ quantizations }) => {
+			for (const { group, dtype } of quantizations) {
+				for (const { value, role } of group.values) {
+					const stored = value.tensor?.dtype;
+					const isRight = role === "right" || role === "rightT";
+					const expected = dtype !== "int8" ? stored === dtype : isRight ? stored === group.dtype : stored === "int8" || stored === "uint8";
+					if (!expected) throw new DistembError("internal", `factor "${value.name}" is stored as ${stored} instead of ${dtype}`);
+				}
+			}
+		},
+	};
+}
+
+function storedBytes({ role }: FactorValue, { factors }: EncodedGroup): number {
+	const factor = factors.get(role);
+	return factor === undefined ? 0 : bytesOf(factor);
+}
+
+async function errorOf(held: EncodedGroup, products: ReturnType<typeof engineProducts>, signal: AbortSignal | undefined): Promise<number> {
+	const { left, right, group } = held;
+	const { relative } = await factorError(group.vocabulary.table, { rank: group.rank, left, right }, products, { signal });
+	return relative;
+}

@@ -1,0 +1,199 @@
+// Puts encoded factors under their initializers, and the nodes that read them back in front of every use.
+import { DistembError } from "../../src/errors.js";
+import { floatOf, int } from "../../src/ir/attributes.js";
+import { addConstant, Chain } from "../../src/ir/build.js";
+import type { DType } from "../../src/ir/dtype.js";
+import { importOpset, removeUnused, setInfo, setInput, setTensor } from "../../src/ir/edit.js";
+import type { Attribute, Node, Value } from "../../src/ir/graph.js";
+import { Tensor } from "../../src/ir/tensor.js";
+import { nodeLabel, readers } from "../../src/ir/walk.js";
+import type { FactorValue } from "../../src/state.js";
+import { blocksOf, isBlockQuantized } from "../../src/storage.js";
+import type { Contents, EncodedFactor, EncodedGroup } from "./encode.js";
+
+/** Stores one factor of one file. Readers are the Gathers, MatMuls and Gemms that `factorize` made. */
+export function storeFactor({ value, role, file }: FactorValue, encoded: EncodedGroup): void {
+	const factor = encoded.factors.get(role);
+	if (factor === undefined) throw new DistembError("internal", `factor "${value.name}" was not encoded`);
+	const uses = readers(value);
+	const isLeft = role === "left" || role === "leftT";
+	if (isLeft && isBlockQuantized(encoded.storage, encoded.ops)) {
+		importOpset(file.model, "com.microsoft", 1);
+		storeBlocks(value, factor, uses, encoded);
+	} else if (factor.scales !== undefined) storeScaled(value, { ...factor, scales: factor.scales }, role === "leftT", uses, encoded);
+	else storeFloats(value, factor.main, uses, encoded);
+}
+
+/** New contents for `value`; a declaration of its type follows (initializers that are listed as inputs have one). */
+function put(value: Value, { dtype, dims, data }: Contents): void {
+	setTensor(value, new Tensor(dtype, dims, data, value.tensor?.placement));
+	if (value.info !== undefined) setInfo(value, { ...value.info, type: { dtype, shape: dims } });
+}
+
+/** A further tensor of `value`, stored beside it. */
+function beside(value: Value, label: string, { dtype, dims, data }: Contents): Value {
+	return addConstant(value.graph, `${value.name}.${label}`, new Tensor(dtype, dims, data, value.tensor?.placement));
+}
+
+function chainAt(value: Value): Chain {
+	return new Chain(value.graph, value.graph.nodes[0], value.name);
+}
+
+// --- float16 and bfloat16 --------------------------------------------------
+
+/** Lookups convert the rows they gathered, other readers the whole factor. */
+function storeFloats(value: Value, main: Contents, uses: readonly Node[], { compute }: EncodedGroup): void {
+	put(value, main);
+	if (main.dtype === compute) return;
+	let whole: Value | undefined;
+	for (const node of uses) {
+		if (node.is("Gather")) decodeRows(node, (chain, codes) => chain.cast(codes, main.dtype, compute, "cast"));
+		else {
+			whole ??= chainAt(value).cast(value, main.dtype, compute, "cast");
+			redirect(node, value, whole);
+		}
+	}
+}
+
+/** What a Gather on stored numbers yields goes through `decode` before its readers. */
+function decodeRows(gather: Node, decode: (chain: Chain, codes: Value) => Value): void {
+	const [codes] = gather.outputs;
+	const [reader] = codes === undefined ? [] : readers(codes);
+	if (codes === undefined || reader === undefined) throw new DistembError("internal", `${nodeLabel(gather)} has no reader`);
+	const decoded = decode(new Chain(gather.graph, reader, codes.name), codes);
+	redirect(reader, codes, decoded);
+}
+
+function redirect(node: Node, from: Value, to: Value): void {
+	for (const [index, input] of node.inputs.entries()) if (input === from) setInput(node, index, to);
+}
+
+// --- int8 in standard operators ----------------------------------------------
+
+type ScaledFactor = EncodedFactor & { readonly scales: Contents };
+
+/** From this opset on DequantizeLinear takes a scale per row. */
+const PER_AXIS_OPSET = 13;
+
+/** rows = codes · scale: on gathered rows for lookups, on the whole factor for other readers. */
+function storeScaled(value: Value, factor: ScaledFactor, isTransposed: boolean, uses: readonly Node[], { compute }: EncodedGroup): void {
+	put(value, factor.main);
+	const [rows = 0] = factor.scales.dims;
+	const hasLookups = uses.some((node) => node.is("Gather"));
+	const perAxis = value.graph.model.opset >= PER_AXIS_OPSET;
+	const isList = !hasLookups && (perAxis || isTransposed);
+	const scales = beside(value, "scale", { ...factor.scales, dims: isList ? [rows] : [rows, 1] });
+	let whole: Value | undefined;
+	for (const node of uses) {
+		if (node.is("Gather")) {
+			decodeRows(node, (chain, codes) => {
+				const scale = chain.add("Gather", [scales, node.inputs[1]], "scale", { attributes: { axis: int(0) } });
+				const product = chain.add("Mul", [chain.cast(codes, "int8", "float32", "codes"), scale], "decoded");
+				return chain.cast(product, "float32", compute, "cast");
+			});
+		} else {
+			whole ??= dequantized(value, scales, { rows, isTransposed, isList, perAxis, compute });
+			redirect(node, value, whole);
+		}
+	}
+}
+
+interface WholeForm {
+	readonly rows: number;
+	readonly isTransposed: boolean;
+	/** The scales are [V] rather than [V, 1]. */
+	readonly isList: boolean;
+	readonly perAxis: boolean;
+	readonly compute: DType;
+}
+
+function dequantized(value: Value, scales: Value, { rows, isTransposed, isList, perAxis, compute }: WholeForm): Value {
+	const chain = chainAt(value);
+	if (!perAxis) {
+		const floats = chain.cast(value, "int8", "float32", "codes");
+		return chain.cast(chain.add("Mul", [floats, scales], "decoded"), "float32", compute, "cast");
+	}
+	const list = isList ? scales : chain.add("Reshape", [scales, chain.constant("int64", [rows], "scale_shape")], "scale_list");
+	const attributes = { axis: int(isTransposed ? 1 : 0) };
+	return chain.cast(chain.add("DequantizeLinear", [value, list], "decoded", { attributes }), "float32", compute, "cast");
+}
+
+// --- blocks of bytes, in onnxruntime's operators -----------------------------
+
+/** One uint8 tensor [V, blocks, size] for MatMulNBits, seen as [V, columns] by GatherBlockQuantized. */
+function storeBlocks(value: Value, { main, scales }: EncodedFactor, uses: readonly Node[], { group, compute, coder }: EncodedGroup): void {
+	if (scales === undefined) throw new DistembError("internal", `factor "${value.name}" has no scales`);
+	const [rows = 0] = main.dims;
+	const { size, count } = blocksOf(group.rank, compute === "float16" ? 2 : 4);
+	const gathers = uses.filter((node) => node.is("Gather"));
+	const heads = uses.filter((node) => !gathers.includes(node));
+	put(value, heads.length === 0 ? main : { ...main, dims: [rows, count, size] });
+	const scale = beside(value, "scale", scales);
+	const shape = () => chainAt(value).constant("int64", [rows, coder.width], "flat_shape");
+	const flat = heads.length === 0 || gathers.length === 0 ? value : chainAt(value).add("Reshape", [value, shape()], "flat");
+	for (const node of gathers) gatherBlocks(node, flat, scale, size);
+	for (const node of heads) multiplyBlocks(node, value, scale, { rows, columns: coder.width, size });
+}
+
+function gatherBlocks(node: Node, flat: Value, scale: Value, size: number): void {
+	const [output] = node.outputs;
+	if (output === undefined) return;
+	new Chain(node.graph, node, output.name).add("GatherBlockQuantized", [flat, node.inputs[1], scale], "rank", {
+		domain: "com.microsoft",
+		attributes: { gather_axis: int(0), quantize_axis: int(1), block_size: int(size), bits: int(8) },
+		defines: output,
+	});
+	removeUnused([node]);
+}
+
+/** Accuracy level 4: activations are rounded to int8 too; the default computes in float32 and is far slower. */
+const ACCURACY_LEVEL = 4;
+
+/** Gemm(x, U, C, transB=1) → MatMulNBits (+ C); a C of shape [V] goes inside. */
+function multiplyBlocks(
+	node: Node,
+	codes: Value,
+	scale: Value,
+	{ rows, columns, size }: { rows: number; columns: number; size: number },
+): void {
+	const [x, , c] = node.inputs;
+	const [output] = node.outputs;
+	if (output === undefined || x === undefined) return;
+	const beta = floatOf(node, "beta", 1);
+	const shape = c?.type?.shape;
+	const isZero = c === undefined || isZeroConstant(c);
+	const inside = !isZero && beta === 1 && shape?.length === 1 && shape[0] === rows ? c : undefined;
+	const chain = new Chain(node.graph, node, output.name);
+	const activation = node.attributes.get("activation");
+	const steps: ((input: Value, defines: Value | undefined) => Value)[] = [];
+	if (!isZero && inside === undefined) {
+		steps.push((input, defines) => {
+			const dtype = c.type?.dtype ?? "float32";
+			const term = beta === 1 ? c : chain.add("Mul", [c, chain.constant(dtype, [beta], "beta", [])], "bias");
+			return chain.add("Add", [input, term], "biased", { defines });
+		});
+	}
+	if (activation?.kind === "string")
+		steps.push((input, defines) => chain.add(activation.value, [input], "activated", { attributes: activationOf(node), defines }));
+	const attributes = { K: int(columns), N: int(rows), bits: int(8), block_size: int(size), accuracy_level: int(ACCURACY_LEVEL) };
+	const inputs = inside === undefined ? [x, codes, scale] : [x, codes, scale, undefined, undefined, inside];
+	let result = chain.add("MatMulNBits", inputs, "product", {
+		domain: "com.microsoft",
+		attributes,
+		defines: steps.length === 0 ? output : undefined,
+	});
+	for (const [index, step] of steps.entries()) result = step(result, index === steps.length - 1 ? output : undefined);
+	removeUnused([node]);
+}
+
+function isZeroConstant(value: Value): boolean {
+	const { tensor } = value;
+	return tensor !== undefined && tensor.size === 1 && tensor.bytes().every((byte) => byte === 0);
+}
+
+/** FusedGemm's `activation_alpha` … as the operator's own attributes. */
+function activationOf(node: Node): Record<string, Attribute> {
+	const own: Record<string, Attribute> = {};
+	for (const [name, held] of node.attributes) if (name.startsWith("activation_")) own[name.slice("activation_".length)] = held;
+	return own;
+}
