@@ -1,0 +1,146 @@
+// Judges one entry of a zoo: what the compiler does with it, against the manifest's truth.
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { type CompileReport, compile, DistembError } from "../../src/index.js";
+import { reader } from "../../src/runtime/numbers.js";
+import { type Feeds, openSession } from "../../src/runtime/session.js";
+import type { Expectation, ZooEntry } from "./manifest.js";
+import { feedsOf } from "./recipe.js";
+import { truthProblems } from "./truth.js";
+
+/** Undefined: as it should be; else one sentence. */
+export type Judgement = string | undefined;
+
+/** Largest relative difference of outputs at full rank. */
+const EXACT = 1e-4;
+
+/** Seconds that a refusal may take. */
+const PATIENCE = 10;
+
+/** Rank at which every rewritten entry must shrink. */
+const LOW_RANK = 8;
+
+/** Runs the compiler over `entry` of the zoo at `zoo` in every way that its expectation calls for. */
+export async function judge(zoo: string, entry: ZooEntry): Promise<Judgement> {
+	const work = mkdtempSync(path.join(tmpdir(), "distemb-zoo-"));
+	try {
+		const start = performance.now();
+		const input = inputOf(zoo, entry);
+		const full = path.join(work, path.basename(input));
+		const outcome = await attempt(() => compile(input, full, { rank: entry.dim ?? 32, allowLarger: true, dtype: "float32", threads: 2 }));
+		const allowed: readonly Expectation[] = [entry.expect, ...(entry.acceptable ?? [])];
+		if (!allowed.includes(outcome.kind)) return `${entry.expect} expected, but ${outcome.kind}: ${outcome.message}`;
+		if (outcome.kind !== "rewrite") {
+			if (existsSync(full)) return "output was written though it failed";
+			if (outcome.message.includes("\n")) return "the message has more than one line";
+			return performance.now() - start > PATIENCE * 1000 ? "it took longer than 10 s" : undefined;
+		}
+		return await judgeRewrite(zoo, entry, input, work, full, outcome.report);
+	} finally {
+		rmSync(work, { recursive: true, force: true });
+	}
+}
+
+async function judgeRewrite(
+	zoo: string,
+	entry: ZooEntry,
+	input: string,
+	work: string,
+	full: string,
+	report: CompileReport,
+): Promise<Judgement> {
+	const truth = entry.expect === "rewrite" ? truthProblems(entry, report) : undefined;
+	if (truth !== undefined) return truth;
+	const original = path.join(zoo, entry.path);
+	const result = (folder: string) => (input === original ? folder : path.join(folder, path.basename(entry.path)));
+	if (entry.runs_in_ort_cpu !== false) {
+		for (const recipe of [entry.inputs, entry.inputs_alternative]) {
+			if (recipe === undefined) continue;
+			const difference = await largestDifference(original, result(full), feedsOf(recipe));
+			if (!(difference <= tolerance(report))) return `at full rank an output differs by ${difference.toExponential(2)}`;
+		}
+	}
+	const low = path.join(work, "low", path.basename(input));
+	const small = await attempt(() => compile(input, low, { rank: LOW_RANK, threads: 2 }));
+	if (small.kind === "nothing-to-do" && entry.acceptable?.includes("nothing-to-do") === true) return undefined;
+	if (small.kind !== "rewrite") return `rank ${LOW_RANK}: ${small.kind}: ${small.message}`;
+	return shrinkage(small.report) ?? (entry.runs_in_ort_cpu === false ? undefined : await runs(result(low), feedsOf(entry.inputs)));
+}
+
+/** The tensor bytes that went away are exactly those of the tables less those of the factors. */
+function shrinkage({ vocabularies, factors, savedBytes, predictedSavedBytes }: CompileReport): Judgement {
+	if (savedBytes !== predictedSavedBytes) return `${savedBytes} bytes were saved where ${predictedSavedBytes} were predicted`;
+	if (savedBytes <= 0) return `nothing was saved (${savedBytes} bytes)`;
+	return factors.length === 0 || vocabularies.length === 0 ? "nothing was factorized" : undefined;
+}
+
+/** Activations that the original rounds to 8 bits, or types of 16 bits, cannot be equal to the last digit. */
+function tolerance({ vocabularies }: CompileReport): number {
+	const patterns = vocabularies.flatMap(({ lookups, projections }) => [...lookups, ...projections].map(({ pattern }) => pattern));
+	if (patterns.includes("P6") || patterns.includes("P7")) return 5e-2;
+	const stored = vocabularies.map((vocabulary) => vocabulary.stored);
+	return stored.some((dtype) => dtype.includes("16")) ? 2e-2 : EXACT;
+}
+
+type Outcome =
+	| { readonly kind: "rewrite"; readonly report: CompileReport; readonly message: string }
+	| { readonly kind: Exclude<Expectation, "rewrite">; readonly message: string };
+
+async function attempt(work: () => Promise<CompileReport>): Promise<Outcome> {
+	try {
+		return { kind: "rewrite", report: await work(), message: "" };
+	} catch (error) {
+		if (!(error instanceof DistembError)) throw error;
+		const kind = error.code === "nothing-to-do" ? "nothing-to-do" : error.code === "refused" ? "refuse" : "error";
+		return { kind, message: error.toLine() };
+	}
+}
+
+function inputOf(zoo: string, { bundle, path: file }: ZooEntry): string {
+	const folder = bundle === undefined ? undefined : path.join(zoo, bundle);
+	return folder !== undefined && path.dirname(path.join(zoo, file)) === folder ? folder : path.join(zoo, file);
+}
+
+/** max |a − b| / max |a| over all float outputs; the share of unequal elements for others. */
+async function largestDifference(original: string, result: string, feeds: Feeds): Promise<number> {
+	const [before, after] = [await outputsOf(original, feeds), await outputsOf(result, feeds)];
+	let worst = 0;
+	for (const [name, a] of Object.entries(before)) {
+		const b = after[name];
+		if (b === undefined || b.dtype !== a.dtype || b.dims.join() !== a.dims.join()) return Number.POSITIVE_INFINITY;
+		const [left, right] = [reader(a), reader(b)];
+		const count = a.dims.reduce((product, size) => product * size, 1);
+		let largest = 1e-6;
+		let difference = 0;
+		for (let index = 0; index < count; index++) {
+			const x = left(index);
+			const y = right(index);
+			if (Object.is(x, y) || (Number.isNaN(x) && Number.isNaN(y))) continue;
+			if (Number.isFinite(x)) largest = Math.max(largest, Math.abs(x));
+			difference = Number.isFinite(x - y) ? Math.max(difference, Math.abs(x - y)) : Number.POSITIVE_INFINITY;
+		}
+		for (let index = 0; index < count; index++) if (Number.isFinite(left(index))) largest = Math.max(largest, Math.abs(left(index)));
+		worst = Math.max(worst, difference / largest);
+	}
+	return worst;
+}
+
+async function outputsOf(model: string, feeds: Feeds): Promise<Feeds> {
+	const session = await openSession(model, { threads: 2 });
+	try {
+		return await session.run(feeds);
+	} finally {
+		await session.close();
+	}
+}
+
+/** The result at low rank runs and gives finite numbers. */
+async function runs(model: string, feeds: Feeds): Promise<Judgement> {
+	for (const [name, tensor] of Object.entries(await outputsOf(model, feeds))) {
+		const read = reader(tensor);
+		const count = tensor.dims.reduce((product, size) => product * size, 1);
+		for (let index = 0; index < count; index++) if (Number.isNaN(read(index))) return `rank ${LOW_RANK}: output "${name}" is not a number`;
+	}
+	return undefined;
+}
