@@ -7,26 +7,26 @@ export interface AdamOptions {
 
 export const ADAM_DEFAULTS = { beta1: 0.9, beta2: 0.99 } as const satisfies AdamOptions;
 
-const TINY = 1e-30;
-
-/** Running means of one parameter array. The steps taken are counted by the caller, since parts of an array may be updated on their own. */
+/** Adam's running means for one parameter array. The caller counts the steps. */
 export class Adam {
 	private readonly mean: Float32Array;
 	private readonly square: Float32Array;
 
+	/**
+	 * @param size Number of parameters.
+	 * @param floor ε, in the unit of the gradient: parts with gradients well below it move in proportion to them instead of at full rate.
+	 */
 	constructor(
 		size: number,
+		private readonly floor: number,
 		private readonly options: AdamOptions = ADAM_DEFAULTS,
 	) {
 		this.mean = new Float32Array(size);
 		this.square = new Float32Array(size);
 	}
 
-	/**
-	 * Updates `parameters`[offset, offset + gradient.length) as step number `step` (from 1) of that part, at `rate`.
-	 * Steps do not depend on the gradient's scale: there is no ε beside what keeps 0/0 out. Source: Kingma and Ba 2015.
-	 */
-	update(parameters: Float32Array, offset: number, gradient: Float32Array, step: number, rate: number): void {
+	/** Updates parameters[offset, offset + gradient.length) as step number `step` (from 1) of that part. Source: Kingma and Ba 2015. */
+	update(parameters: Float32Array, offset: number, gradient: Float32Array | Float64Array, step: number, rate: number): void {
 		const { beta1, beta2 } = this.options;
 		const size = rate / (1 - beta1 ** step);
 		const correction = 1 / (1 - beta2 ** step);
@@ -39,7 +39,7 @@ export class Adam {
 			const s = beta2 * (square[i] as number) + (1 - beta2) * g * g;
 			mean[i] = m;
 			square[i] = s;
-			part[i] = (part[i] as number) - (size * m) / (Math.sqrt(s * correction) + TINY);
+			part[i] = (part[i] as number) - (size * m) / (Math.sqrt(s * correction) + this.floor);
 		}
 	}
 }

@@ -47,3 +47,16 @@ export function solveRows(l: Float64Array, size: number, rows: Float64Array, cou
 		}
 	}
 }
+
+/** Replaces each row y of `rows` (count×size) by y·L⁻ᵀ. */
+export function solveRowsTransposed(l: Float64Array, size: number, rows: Float64Array, count: number): void {
+	for (let index = 0; index < count; index++) {
+		const y = rows.subarray(index * size, (index + 1) * size);
+		for (let j = 0; j < size; j++) {
+			const line = l.subarray(j * size, j * size + j + 1);
+			let sum = y[j] as number;
+			for (let i = 0; i < j; i++) sum -= (y[i] as number) * (line[i] as number);
+			y[j] = sum / (line[j] as number);
+		}
+	}
+}

@@ -1,22 +1,27 @@
 // A nonnegative left factor, the paper's ReLU(U)·W: its closed-form start, and the paper's reconstruction by gradients.
 import { Adam } from "./adam.js";
+import { ridgedCholesky, solveRows, solveRowsTransposed } from "./cholesky.js";
 import { factorError } from "./error.js";
-import type { DenseProducts } from "./products.js";
+import { defined } from "./options.js";
+import type { DenseProducts, FloatArray } from "./products.js";
 import { blockRows, type RowSource, rowBlocks } from "./rows.js";
 import { type LowRank, lowRank, type SvdOptions } from "./svd.js";
 
 export interface NonnegativeOptions extends SvdOptions {
-	/** Passes over the table at most; 0 returns the closed form. */
-	readonly passes?: number | undefined;
-	/** Gradient steps on each block of rows in each pass. */
-	readonly stepsPerBlock?: number | undefined;
-	/** Rate of learning at the start, relative to the root mean square of U; it falls linearly to 0. */
+	/** Gradient steps at most, each over the whole table; 0 returns the closed form. */
+	readonly steps?: number | undefined;
+	/** Rate of learning at the start, relative to the root mean squares of the factors; it falls linearly to 0. */
 	readonly rate?: number | undefined;
-	/** Stops when a pass lowers the loss by less than this part of it. */
+	/** Stops when a step lowers the loss by less than this part of it. */
 	readonly plateau?: number | undefined;
 }
 
-export const NONNEGATIVE_DEFAULTS = { passes: 12, stepsPerBlock: 4, rate: 0.03, plateau: 1e-5 } as const satisfies NonnegativeOptions;
+export const NONNEGATIVE_DEFAULTS = { steps: 20, rate: 0.003, plateau: 1e-7 } as const satisfies NonnegativeOptions;
+
+type Settings = NonnegativeOptions & { readonly [K in keyof typeof NONNEGATIVE_DEFAULTS]: number };
+
+/** Adam's ε, relative to the gradient that the whole table would make: at the closed form the gradient of U is rounding error only. */
+const FLOOR = 0.01;
 
 /** E ≈ left·right with left ≥ 0: the ReLU is folded. */
 export interface NonnegativeFactors {
@@ -36,7 +41,7 @@ type Pair = Pick<NonnegativeFactors, "left" | "right">;
 
 /**
  * min ‖E − ReLU(U)·W‖² over U (V×r) and W (r×d): the paper's reconstruction (Lioutas et al. 2020, "funneling decomposition").
- * Starts from {@link nonnegativeStart} and takes Adam steps on blocks of rows: U's rows belong to their block, W to all of them.
+ * Starts from {@link nonnegativeStart}, which is stationary but for W: W is solved for exactly, then both take Adam steps in the engine.
  * The error lies between those of the truncated SVD of rank r and of rank r − 1; if the steps did not lower it, the start is returned.
  * Memory: U and two more arrays of its size. Throws like `truncatedSvd`.
  */
@@ -46,24 +51,22 @@ export async function nonnegativeFactors(
 	products: DenseProducts,
 	options: NonnegativeOptions = {},
 ): Promise<NonnegativeFactors> {
-	const passes = options.passes ?? NONNEGATIVE_DEFAULTS.passes;
-	const { onProgress, signal } = options;
+	const settings = { ...NONNEGATIVE_DEFAULTS, ...defined(options) };
+	const { onProgress, signal } = settings;
 	const svd = await lowRank(source, Math.max(1, rank - 1), products, {
-		...options,
+		...settings,
 		gauge: "balanced",
-		onProgress: (done) => onProgress?.(done / (passes + 1)),
+		onProgress: (done) => onProgress?.(done / 2),
 	});
 	const factors = await nonnegativeStart(source, rank, svd);
 	const scale = scaleOf(source, svd.totalSquared);
 	const table = scaledRows(source, scale);
-	const squaredError = async () => {
-		const left = (start: number, end: number) => factors.left.subarray(start * rank, end * rank);
-		return (await factorError(table, { rank, left, right: factors.right }, products, { signal })).squaredError;
-	};
+	const left = (start: number, end: number) => factors.left.subarray(start * rank, end * rank);
+	const measured = async () => (await factorError(table, { rank, left, right: factors.right }, products, { signal })).squaredError;
 	rescale(factors, 1 / Math.sqrt(scale));
-	const before = await squaredError();
-	let steps = passes > 0 && before > 0 ? await descend(table, factors, rank, products, options) : 0;
-	let after = steps > 0 ? await squaredError() : before;
+	const before = await measured();
+	let steps = settings.steps > 0 && before > 0 ? await descend(table, factors, rank, products, settings) : 0;
+	let after = steps > 0 ? await measured() : before;
 	if (!(after <= before)) {
 		const start = await nonnegativeStart(source, rank, svd);
 		factors.left.set(start.left);
@@ -119,44 +122,84 @@ function liftRows(u: Float32Array, left: Float32Array, rank: number): void {
 	}
 }
 
-/** Adam on blocks of rows; returns the number of steps. U ends at or above 0. */
+/** Solves for W, then takes full steps of Adam on U and W, block by block; returns how many. U ends at or above 0. */
 async function descend(
 	table: RowSource,
-	factors: Pair,
+	{ left, right }: Pair,
 	rank: number,
 	products: DenseProducts,
-	options: NonnegativeOptions,
+	settings: Settings,
 ): Promise<number> {
-	const passes = options.passes ?? NONNEGATIVE_DEFAULTS.passes;
-	const stepsPerBlock = options.stepsPerBlock ?? NONNEGATIVE_DEFAULTS.stepsPerBlock;
-	const plateau = options.plateau ?? NONNEGATIVE_DEFAULTS.plateau;
-	const { left, right } = factors;
-	const { rows, cols } = table;
-	const highestRate =
-		(options.rate ?? NONNEGATIVE_DEFAULTS.rate) * Math.sqrt(left.reduce((sum, value) => sum + value * value, 0) / left.length);
-	const total = passes * stepsPerBlock * Math.ceil(rows / blockRows(cols));
-	const leftAdam = new Adam(left.length);
-	const rightAdam = new Adam(right.length);
-	let steps = 0;
+	const { steps, signal, onProgress, plateau } = settings;
+	const gradientSize = await solveRight(table, { left, right }, rank, products, signal);
+	const leftRate = settings.rate * rootMeanSquare(left);
+	const rightRate = settings.rate * rootMeanSquare(right);
+	const leftAdam = new Adam(left.length, FLOOR * gradientSize.left);
+	const rightAdam = new Adam(right.length, FLOOR * gradientSize.right);
+	const rightGradient = new Float64Array(right.length);
 	let lastLoss = Number.POSITIVE_INFINITY;
-	for (let pass = 0; pass < passes; pass++) {
+	let taken = 0;
+	for (let step = 1; step <= steps; step++) {
+		const remaining = 1 - (step - 1) / steps;
 		let loss = 0;
-		for (const { start, end, values } of rowBlocks(table, { signal: options.signal })) {
+		rightGradient.fill(0);
+		for (const { start, end, values } of rowBlocks(table, { signal })) {
 			const part = left.subarray(start * rank, end * rank);
-			for (let step = 0; step < stepsPerBlock; step++) {
-				const gradients = await products.reluGradients({ target: values, left: part, right, rows: end - start, cols, rank });
-				if (step === 0) loss += gradients.loss;
-				const rate = highestRate * (1 - steps / total);
-				leftAdam.update(left, start * rank, gradients.left, pass * stepsPerBlock + step + 1, rate);
-				rightAdam.update(right, 0, gradients.right, ++steps, rate);
-			}
+			const gradients = await products.reluGradients({ target: values, left: part, right, rows: end - start, cols: table.cols, rank });
+			loss += gradients.loss;
+			addTo(rightGradient, gradients.right);
+			leftAdam.update(left, start * rank, gradients.left, step, leftRate * remaining);
 		}
-		options.onProgress?.((pass + 2) / (passes + 1));
-		if (!(lastLoss - loss > plateau * loss) && pass > 0) break;
+		rightAdam.update(right, 0, rightGradient, step, rightRate * remaining);
+		taken = step;
+		onProgress?.(0.5 + step / steps / 2);
+		if (step > 1 && !(lastLoss - loss > plateau * loss)) break;
 		lastLoss = loss;
 	}
 	for (let index = 0; index < left.length; index++) left[index] = Math.max(0, left[index] as number);
-	return steps;
+	return taken;
+}
+
+/** W = (UᵀU)⁻¹·UᵀE, in place; returns the sizes of the gradients 2·E·Wᵀ and 2·UᵀE that an error as large as the table makes. */
+async function solveRight(
+	table: RowSource,
+	{ left, right }: Pair,
+	rank: number,
+	products: DenseProducts,
+	signal: AbortSignal | undefined,
+): Promise<{ left: number; right: number }> {
+	const { cols } = table;
+	const normal = new Float64Array(rank * rank);
+	const crossed = new Float64Array(cols * rank);
+	const square = new Float32Array(rank * rank);
+	const cross = new Float32Array(cols * rank);
+	let along = new Float32Array(0);
+	let alongSquares = 0;
+	for (const { start, end, values } of rowBlocks(table, { signal })) {
+		const rows = end - start;
+		const part = left.subarray(start * rank, end * rank);
+		addTo(normal, await products.multiply(part, part, { rows: rank, inner: rows, columns: rank, transposeA: true }, square));
+		addTo(crossed, await products.multiply(values, part, { rows: cols, inner: rows, columns: rank, transposeA: true }, cross));
+		if (along.length < rows * rank) along = new Float32Array(rows * rank);
+		await products.multiply(values, right, { rows, inner: cols, columns: rank, transposeB: true }, along);
+		for (let index = 0; index < rows * rank; index++) alongSquares += (along[index] as number) ** 2;
+	}
+	const sizes = { left: 2 * Math.sqrt(alongSquares / left.length), right: 2 * rootMeanSquare(crossed) };
+	const root = ridgedCholesky(normal, rank, 1e-12);
+	solveRowsTransposed(root, rank, crossed, cols);
+	solveRows(root, rank, crossed, cols);
+	for (let k = 0; k < rank; k++) for (let j = 0; j < cols; j++) right[k * cols + j] = crossed[j * rank + k] as number;
+	return sizes;
+}
+
+function addTo(sum: Float64Array, part: Float32Array): void {
+	for (let index = 0; index < sum.length; index++) sum[index] = (sum[index] as number) + (part[index] as number);
+}
+
+function rootMeanSquare(array: FloatArray): number {
+	let squares = 0;
+	for (let index = 0; index < array.length; index++) squares += (array[index] as number) ** 2;
+	return Math.sqrt(squares / Math.max(1, array.length));
 }
 
 /** A power of 4 that brings the table's root mean square near 1, or 1 if it is near enough: squares of gradients must not vanish. */

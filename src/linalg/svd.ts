@@ -2,6 +2,7 @@
 import { DistembError, throwIfAborted } from "../errors.js";
 import { ridgedCholesky, solveRows } from "./cholesky.js";
 import { type GramOptions, gramMatrix } from "./gram.js";
+import { defined } from "./options.js";
 import type { DenseProducts } from "./products.js";
 import type { RowSource } from "./rows.js";
 import { leadingEigen } from "./symmetric.js";
@@ -101,13 +102,6 @@ export async function lowRank(source: RowSource, rank: number, products: DensePr
 	factor.set(vectors);
 	const right = transposed(rightRows, kept, d, rank);
 	return { rank, right, factor, singularValues, totalSquared, project: projector(source, right, rank, products) };
-}
-
-/** Options without those that are given as undefined, so that they do not hide defaults. */
-function defined<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-	return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
-		[K in keyof T]: Exclude<T[K], undefined>;
-	};
 }
 
 function sumOf(weights: Float32Array | undefined): number | undefined {
