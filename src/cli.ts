@@ -1,13 +1,12 @@
 #!/usr/bin/env node
 // argv → options → call → print. The only place that prints, and that decides on exit codes.
-import { writeFileSync } from "node:fs";
 import { closest, distance } from "fastest-levenshtein";
 import yargs, { type Argv } from "yargs";
 import { hideBin } from "yargs/helpers";
 import { compile, inspect } from "./compile.js";
 import { DistembError, EXIT_CODES } from "./errors.js";
-import { outputError } from "./onnx/save.js";
 import { type CompileOptions, DTYPES, METHODS, OPS } from "./options.js";
+import { writeJson } from "./report/file.js";
 import { compileText, inspectText } from "./report/text.js";
 import { progressDisplay } from "./terminal.js";
 import { TOOL } from "./version.js";
@@ -124,14 +123,6 @@ async function present<R>(
 	else {
 		if (output.json !== undefined) writeJson(output.json, json);
 		process.stdout.write(`${toText(report)}\n`);
-	}
-}
-
-function writeJson(file: string, json: string): void {
-	try {
-		writeFileSync(file, json);
-	} catch (cause) {
-		throw outputError(file, cause);
 	}
 }
 

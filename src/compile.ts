@@ -10,7 +10,7 @@ import { type CommonOptions, type CompileOptions, givenOptions, type LocateOptio
 import { type PassRunner, runPass } from "./pass.js";
 import { type CompileReport, factorReports, type InspectReport, inspectReport, passReports, verificationReports } from "./report/report.js";
 import { TOOL } from "./version.js";
-import { checkPaths, factsOf, loadedFrom, outputName, tensorBytesOf, writeBundle } from "./workspace.js";
+import { checkPaths, factsOf, loadedFrom, outputName, weightBytesOf, writeBundle } from "./workspace.js";
 
 /**
  * Compiles a model: finds its vocabulary, factorizes it, and writes a smaller model.
@@ -39,8 +39,8 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 
 	const located = await runPass(locate(options), loadedFrom(bundle), runner);
 	const report = { ...inspectReport(located, facts), tool: TOOL, options: givenOptions(given) };
-	const factorized = await runPass(factorize({ ...options, fileBytes: facts.bytes }), located, runner);
-	if (staged === undefined) return { ...report, ...savings(bundle, facts.tensorBytes), passes: passReports(runner.records) };
+	const factorized = await runPass(factorize(options), located, runner);
+	if (staged === undefined) return { ...report, ...savings(bundle, facts.weightBytes), passes: passReports(runner.records) };
 
 	const reconstructed = await runPass(reconstruct(options), factorized, runner);
 	const quantized = await runPass(quantize(options), reconstructed, runner);
@@ -54,7 +54,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 
 	return {
 		...report,
-		...savings(bundle, facts.tensorBytes),
+		...savings(bundle, facts.weightBytes),
 		output: { path: output, bytes, files: staged.files },
 		factors: factorReports(quantized),
 		verification: verificationReports(verified),
@@ -89,5 +89,5 @@ function runnerFor(options: CommonOptions, seed: number): PassRunner {
 }
 
 function savings(bundle: Bundle, before: number) {
-	return { savedBytes: before - tensorBytesOf(bundle), factors: [], verification: [] };
+	return { savedBytes: before - weightBytesOf(bundle), factors: [], verification: [] };
 }

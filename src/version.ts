@@ -1,25 +1,18 @@
 // Name and version of this tool, from the package's own manifest.
-import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 
 interface Manifest {
 	readonly name: string;
 	readonly version: string;
 }
 
-function isManifest(value: unknown): value is Manifest {
-	return typeof value === "object" && value !== null && "name" in value && "version" in value;
-}
-
 function readManifest(): Manifest {
-	for (const relative of ["../package.json", "../../package.json"]) {
-		try {
-			const manifest: unknown = JSON.parse(readFileSync(new URL(relative, import.meta.url), "utf8"));
-			if (isManifest(manifest) && manifest.name === "onnx-distemb") return { name: manifest.name, version: manifest.version };
-		} catch {
-			// The compiled file lies one folder deeper than its source.
-		}
+	// A package may require itself by name; this finds the manifest from the sources and from the build alike.
+	const manifest: unknown = createRequire(import.meta.url)("onnx-distemb/package.json");
+	if (typeof manifest === "object" && manifest !== null && "name" in manifest && "version" in manifest) {
+		return { name: String(manifest.name), version: String(manifest.version) };
 	}
-	return { name: "onnx-distemb", version: "0.0.0" };
+	throw new TypeError("package.json names no version");
 }
 
 export const TOOL: Manifest = readManifest();

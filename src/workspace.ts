@@ -1,9 +1,7 @@
 // Between the command's paths and the pipeline: what is read, what is written, and under which names.
-import { statSync } from "node:fs";
 import path from "node:path";
 import { DistembError } from "./errors.js";
-import type { Tensor } from "./ir/tensor.js";
-import { type Bundle, bytesOfBundle, outputExists, payloadIdentity, type StagedOutput, tensorsOf } from "./onnx/index.js";
+import { type Bundle, bytesOfBundle, pathKind, type StagedOutput, tensorsOf } from "./onnx/index.js";
 import type { CommonOptions, CompileOptions } from "./options.js";
 import type { InputFacts } from "./report/report.js";
 import type { Loaded } from "./state.js";
@@ -13,7 +11,7 @@ import type { Loaded } from "./state.js";
  * @throws DistembError `usage` or `input`
  */
 export function checkPaths(input: string, output: string, options: CompileOptions): void {
-	const kind = kindOf(input);
+	const kind = pathKind(input);
 	if (kind === undefined) throw new DistembError("input", "no such file", { at: input, hint: "check the path" });
 	if (path.resolve(input) === path.resolve(output)) {
 		throw new DistembError("usage", "input and output are the same", { at: output, hint: "name another output" });
@@ -21,19 +19,14 @@ export function checkPaths(input: string, output: string, options: CompileOption
 	if (kind === "directory" && isInside(output, input)) {
 		throw new DistembError("usage", "the output lies inside the input folder", { at: output, hint: "name a folder elsewhere" });
 	}
-	const existing = kindOf(output);
+	const existing = pathKind(output);
 	if (existing !== undefined && existing !== kind) {
 		const [is, due] = existing === "directory" ? ["a directory", "a file"] : ["a file", "a directory"];
 		throw new DistembError("output", `is ${is} where ${due} is due`, { at: output, hint: `the input is ${due} too; name another output` });
 	}
-	if (outputExists(output) && options.overwrite !== true) {
+	if (existing !== undefined && options.overwrite !== true) {
 		throw new DistembError("output", "already exists", { at: output, hint: "use --overwrite to replace it" });
 	}
-}
-
-function kindOf(file: string): "file" | "directory" | undefined {
-	const stat = statSync(file, { throwIfNoEntry: false });
-	return stat === undefined ? undefined : stat.isDirectory() ? "directory" : "file";
 }
 
 function isInside(inner: string, outer: string): boolean {
@@ -56,7 +49,7 @@ export async function writeBundle(staged: StagedOutput, bundle: Bundle, output: 
 	const models = bundle.models.map(({ name, open }) => ({ open, name: outputName(bundle, name, output) }));
 	const onProgress = (fraction: number) => options.onProgress?.({ pass: "write", fraction });
 	await staged.write(models, { signal: options.signal, onProgress });
-	const bytes = staged.files.reduce((sum, name) => sum + statSync(staged.pathOf(name)).size, 0);
+	const { bytes } = staged;
 	for (const name of bundle.others) await staged.copy(path.join(bundle.path, name), name);
 	for (const { open } of bundle.models) {
 		if (open.source.changed() || [...open.external.files.values()].some((file) => file.changed())) {
@@ -67,18 +60,17 @@ export async function writeBundle(staged: StagedOutput, bundle: Bundle, output: 
 }
 
 export function factsOf(bundle: Bundle, input: string): InputFacts {
-	return { path: input, bytes: bytesOfBundle(bundle), tensorBytes: tensorBytesOf(bundle) };
+	return { path: input, bytes: bytesOfBundle(bundle), weightBytes: weightBytesOf(bundle) };
 }
 
-/** Bytes of all tensors of the bundle; what several models share in one data file counts once. */
-export function tensorBytesOf(bundle: Bundle): number {
-	const counted = new Set<unknown>();
+/**
+ * Stored bytes of the weights, file by file. int64 tensors hold shapes, axes and positions; they are not counted.
+ * Bytes that two files share through one data file count for each.
+ */
+export function weightBytesOf(bundle: Bundle): number {
 	let bytes = 0;
-	const count = (tensor: Tensor) => {
-		const key = tensor.placement.kind === "external" && tensor.data !== undefined ? payloadIdentity(tensor.data) : tensor;
-		if (!counted.has(key)) bytes += tensor.byteLength;
-		counted.add(key);
-	};
-	for (const { open } of bundle.models) for (const tensor of tensorsOf(open.model)) count(tensor);
+	for (const { open } of bundle.models) {
+		for (const tensor of tensorsOf(open.model)) if (tensor.dtype !== "int64") bytes += tensor.byteLength;
+	}
 	return bytes;
 }

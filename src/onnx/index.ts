@@ -1,6 +1,7 @@
 // The file format: everything else sees models only through these functions.
 export { type Bundle, bytesOfBundle, openBundle } from "./bundle.js";
 export { type Encoded, type EncodeOptions, encodeModel, encodeToBytes } from "./encode.js";
-export { payloadIdentity, tensorsOf } from "./layout.js";
+export { tensorsOf } from "./layout.js";
 export { type OpenModel, openModel } from "./open.js";
-export { type ModelToSave, outputExists, type SaveOptions, StagedOutput } from "./save.js";
+export { type ModelToSave, type SaveOptions, StagedOutput } from "./save.js";
+export { pathKind } from "./source.js";

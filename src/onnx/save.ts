@@ -1,6 +1,6 @@
 // Writes models whole or not at all: everything goes to a new folder beside the output first, and moves into place by rename.
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { copyFile, type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { DistembError, throwIfAborted } from "../errors.js";
@@ -29,6 +29,8 @@ export class StagedOutput {
 	readonly folder: string;
 	/** Files written, relative to the folder: data files first, models last. */
 	readonly files: string[] = [];
+	/** Bytes written by {@link write}. */
+	bytes = 0;
 	readonly #target: string;
 	readonly #kind: "file" | "directory";
 
@@ -59,6 +61,7 @@ export class StagedOutput {
 		const total = models.reduce((sum, { open }) => sum + open.source.size, 0) || 1;
 		let done = 0;
 		const advance = (bytes: number) => {
+			this.bytes += bytes;
 			done += bytes;
 			options.onProgress?.(Math.min(1, done / total));
 		};
@@ -189,9 +192,4 @@ export function outputError(at: string, cause: unknown): DistembError {
 					? ["the folder does not exist", "create it first"]
 					: [`cannot be written (${code === "" ? String(cause) : code})`, undefined];
 	return new DistembError("output", message ?? "cannot be written", { at, hint, cause });
-}
-
-/** True if `target` exists. */
-export function outputExists(target: string): boolean {
-	return existsSync(target) && (statSync(target).isFile() || statSync(target).isDirectory());
 }

@@ -1,5 +1,5 @@
 // A file that is read by ranges, never as a whole.
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { DistembError } from "../errors.js";
 
 /** Anything that gives bytes by position. */
@@ -85,6 +85,12 @@ export class WindowedSource implements ByteSource {
 		}
 		return this.#window.subarray(start - this.#start, end - this.#start);
 	}
+}
+
+/** What stands at a path; undefined if nothing does, or something that is neither. */
+export function pathKind(file: string): "file" | "directory" | undefined {
+	const stat = statSync(file, { throwIfNoEntry: false });
+	return stat?.isDirectory() === true ? "directory" : stat?.isFile() === true ? "file" : undefined;
 }
 
 /** One line for what went wrong at the file system. */

@@ -99,8 +99,10 @@ export interface CompileReport extends InspectReport {
 	readonly options: Readonly<Record<string, string | number | boolean>>;
 	/** Undefined after a dry run. */
 	readonly output?: { readonly path: string; readonly bytes: number; readonly files: readonly string[] };
-	/** Tensor bytes that the rewrite takes away, as predicted before anything was computed. */
+	/** Stored bytes of weights that went away, counted in the files. After a dry run: those that would. */
 	readonly savedBytes: number;
+	/** The same, predicted from V, d, the rank and the precision alone. */
+	readonly predictedSavedBytes: number;
 	readonly factors: readonly FactorReport[];
 	readonly verification: readonly VerificationReport[];
 	readonly passes: readonly { readonly name: string; readonly milliseconds: number; readonly log: readonly string[] }[];
@@ -109,8 +111,8 @@ export interface CompileReport extends InspectReport {
 export interface InputFacts {
 	readonly path: string;
 	readonly bytes: number;
-	/** Bytes of all stored tensors of the original. */
-	readonly tensorBytes: number;
+	/** Stored bytes of the original's weights. */
+	readonly weightBytes: number;
 }
 
 /** Report of what `locate` found; to be made before the graph is rewritten. */
@@ -121,7 +123,7 @@ export function inspectReport(state: Located, input: InputFacts): InspectReport 
 		input: { path: input.path, bytes: input.bytes, files: state.files.map(({ name, bytes }) => ({ name, bytes })) },
 		vocabularies: state.vocabularies.map(vocabularyReport),
 		rejected: state.rejected,
-		bytes: { vocabulary, other: input.tensorBytes - vocabulary },
+		bytes: { vocabulary, other: input.weightBytes - vocabulary },
 	};
 }
 

@@ -1,0 +1,12 @@
+// Reports as files.
+import { writeFileSync } from "node:fs";
+import { DistembError } from "../errors.js";
+
+/** @throws DistembError `output` if the file cannot be written */
+export function writeJson(file: string, json: string): void {
+	try {
+		writeFileSync(file, json);
+	} catch (cause) {
+		throw new DistembError("output", "the report cannot be written", { at: file, hint: "name a file in a folder that exists", cause });
+	}
+}
