@@ -111,7 +111,9 @@ function elementsOf(spec: InputSpec, dims: readonly number[], plan: FeedPlan, se
 		}
 		case "mask": {
 			const hidden = plan.padded && dims.length === 2 && last > 1 ? last * (dims[0] ?? 1) - 1 : -1;
-			return (index) => (index === hidden ? 0 : 1);
+			// Once the engine has named a range, numbers that are no mask by name are taken for indices: 0 is in any range.
+			const shown = plan.limit === undefined || /mask/i.test(spec.name) ? 1 : 0;
+			return (index) => (index === hidden ? 0 : shown);
 		}
 		case "flag":
 			return () => Number(plan.flag);
