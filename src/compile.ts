@@ -40,7 +40,17 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 	const located = await runPass(locate(options), loadedFrom(bundle), runner);
 	const report = { ...inspectReport(located, facts), tool: TOOL, options: givenOptions(given) };
 	const factorized = await runPass(factorize(options), located, runner);
-	if (staged === undefined) return { ...report, ...savings(bundle, facts.weightBytes), passes: passReports(runner.records) };
+	const { predictedSavedBytes } = factorized;
+	if (staged === undefined) {
+		return {
+			...report,
+			predictedSavedBytes,
+			savedBytes: predictedSavedBytes,
+			factors: [],
+			verification: [],
+			passes: passReports(runner.records),
+		};
+	}
 
 	const reconstructed = await runPass(reconstruct(options), factorized, runner);
 	const quantized = await runPass(quantize(options), reconstructed, runner);
@@ -54,7 +64,8 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 
 	return {
 		...report,
-		...savings(bundle, facts.weightBytes),
+		predictedSavedBytes,
+		savedBytes: facts.weightBytes - weightBytesOf(bundle),
 		output: { path: output, bytes, files: staged.files },
 		factors: factorReports(quantized),
 		verification: verificationReports(verified),
@@ -86,8 +97,4 @@ async function withBundle<T>(input: string, work: (bundle: Bundle) => Promise<T>
 
 function runnerFor(options: CommonOptions, seed: number): PassRunner {
 	return { signal: options.signal, onProgress: options.onProgress, threads: threadsOf(options), seed, records: [] };
-}
-
-function savings(bundle: Bundle, before: number) {
-	return { savedBytes: before - weightBytesOf(bundle), factors: [], verification: [] };
 }

@@ -38,7 +38,8 @@ export function factorize(options: FactorizeOptions): Pass<Located, Factorized> 
 			}
 			report(plan, context);
 			const groups = plan.chosen.flatMap((planned) => rewriteVocabulary(planned, context));
-			return { ...state, groups };
+			const predictedSavedBytes = plan.chosen.reduce((sum, { bytesBefore, bytesAfter }) => sum + bytesBefore - bytesAfter, 0);
+			return { ...state, groups, predictedSavedBytes };
 		},
 		ensures: (after) => {
 			for (const { vocabulary } of after.groups)
