@@ -24,6 +24,8 @@ export interface FactorizeOptions {
 	readonly allowLarger: boolean;
 	/** Nodes that were not recognised keep the table. */
 	readonly keepOtherReaders: boolean;
+	/** Bytes of the original's files, data files included, for `targetBytes`; by default those of the .onnx files alone. */
+	readonly fileBytes?: number | undefined;
 }
 
 export const FACTORIZE_DEFAULTS = { ops: "standard", allowLarger: false, keepOtherReaders: false } as const;

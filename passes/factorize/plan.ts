@@ -4,7 +4,7 @@ import type { DType } from "../../src/ir/dtype.js";
 import type { Located, Lookup, ModelFile, Projection, Side, StoredCopy, Vocabulary } from "../../src/state.js";
 import { computeType, isBlockQuantized, type Role, storageOf } from "../../src/storage.js";
 import type { FactorizeOptions } from "./options.js";
-import { otherReader, replacedNodes, storedBytes } from "./readers.js";
+import { otherReader, replacedNodes } from "./readers.js";
 import { type FactorShape, factorBytes, largestRank } from "./size.js";
 
 /** How a projection is written: two Gemms on the shared U, or two MatMuls on transposed factors of its own. */
@@ -122,7 +122,7 @@ function splitCopies(vocabulary: Vocabulary, options: FactorizeOptions): SplitVo
 const BYTES_PER_SITE = 1024;
 
 /** Bytes that the factors of each vocabulary may take; undefined where ranks are given. */
-function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size }: FactorizeOptions): (number | undefined)[] {
+function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size, fileBytes }: FactorizeOptions): (number | undefined)[] {
 	if (size.ratio !== undefined) {
 		const { ratio } = size;
 		return split.map(({ vocabulary }) => vocabulary.bytes / ratio);
@@ -130,7 +130,8 @@ function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size }: 
 	if (size.targetBytes === undefined) return split.map(() => undefined);
 	const removed = split.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0);
 	const sites = state.vocabularies.reduce((sum, { lookups, projections }) => sum + lookups.length + projections.length, 0);
-	const rest = storedBytes(state.files) - removed + sites * BYTES_PER_SITE;
+	const before = fileBytes ?? state.files.reduce((sum, { bytes }) => sum + bytes, 0);
+	const rest = before - removed + sites * BYTES_PER_SITE;
 	const free = size.targetBytes - rest;
 	if (free <= 0 && split.length > 0) {
 		throw new DistembError("usage", `a target of ${size.targetBytes} bytes cannot be met: all but the vocabulary takes ${rest} bytes`, {

@@ -1,7 +1,7 @@
 // Which copies of a table go away, and who would still read them.
 import type { Graph, Node, Value } from "../../src/ir/graph.js";
-import { allGraphs, nodeLabel, scopes } from "../../src/ir/walk.js";
-import type { ModelFile, StoredCopy, Vocabulary } from "../../src/state.js";
+import { nodeLabel, scopes } from "../../src/ir/walk.js";
+import type { StoredCopy, Vocabulary } from "../../src/state.js";
 
 /** The nodes whose results the factors compute from now on. */
 export function replacedNodes({ lookups, projections }: Vocabulary): Set<Node> {
@@ -36,22 +36,4 @@ export function commonScope(graphs: readonly Graph[]): Graph | undefined {
 	const chains = others.map((graph) => new Set(scopes(graph)));
 	for (const scope of scopes(first)) if (chains.every((chain) => chain.has(scope))) return scope;
 	return undefined;
-}
-
-/** Bytes of all files as they are: the .onnx files and their external tensors, those that two files share once. */
-export function storedBytes(files: readonly ModelFile[]): number {
-	let bytes = 0;
-	const counted = new Set<string>();
-	for (const { model, bytes: own } of files) {
-		bytes += own;
-		for (const graph of allGraphs(model, true)) {
-			for (const { name, tensor } of graph.initializers) {
-				if (tensor?.placement.kind !== "external") continue;
-				const key = JSON.stringify([tensor.placement.location, name, tensor.dtype, tensor.dims]);
-				if (!counted.has(key)) bytes += tensor.byteLength;
-				counted.add(key);
-			}
-		}
-	}
-	return bytes;
 }

@@ -252,7 +252,7 @@ const CASES: Case[] = [
 				return rows: float32[b, n, 8]`,
 		truth: { tables: ["half"], lookups: [lookup] },
 		feeds: { ids: IDS },
-		holds: { Constant: 0, Cast: 1 },
+		holds: { Constant: 0, Cast: 2 },
 		tolerance: 2e-3,
 	},
 	{
