@@ -103,12 +103,17 @@ const root = protobuf.parse(SCHEMA, { keepCase: true }).root.resolveAll();
 export const ModelMessage = root.lookupType("ModelProto");
 
 // protobufjs gives absent fields the defaults of proto2 ("" and null); here an absent field is undefined, so that presence can be seen.
-for (const type of root.nestedArray) {
-	if (!(type instanceof protobuf.Type)) continue;
-	for (const field of type.fieldsArray) {
-		if (!field.repeated) Object.defineProperty(type.ctor.prototype, field.name, { value: undefined, writable: true });
+function forgetDefaults(types: readonly protobuf.ReflectionObject[]): void {
+	for (const type of types) {
+		if (!(type instanceof protobuf.Type)) continue;
+		for (const field of type.fieldsArray) {
+			if (!field.repeated) Object.defineProperty(type.ctor.prototype, field.name, { value: undefined, writable: true });
+		}
+		forgetDefaults(type.nestedArray);
 	}
 }
+
+forgetDefaults(root.nestedArray);
 
 // --- messages as decoded ---
 
