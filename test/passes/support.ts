@@ -46,13 +46,17 @@ export function tableOf(values: Float32Array, rows: number, cols: number, stored
 	return { rows, cols, stored, hash: "", read: (start, end) => values.subarray(start * cols, end * cols) };
 }
 
-export interface LookupTruth extends Partial<Pick<Lookup, "pattern" | "dtype" | "node">> {
+export interface LookupTruth extends Partial<Pick<Lookup, "pattern" | "dtype">> {
+	/** The node that computes `output`, if not given. */
+	readonly node?: Node | undefined;
 	/** Name of the value with the rows; it may stand in several scopes. */
 	readonly output: string;
 	readonly ids: string;
 }
 
-export interface ProjectionTruth extends Partial<Pick<Projection, "pattern" | "dtype" | "hiddenRank" | "alpha" | "node">> {
+export interface ProjectionTruth extends Partial<Pick<Projection, "pattern" | "dtype" | "hiddenRank" | "alpha">> {
+	/** The node that computes `output`, if not given. */
+	readonly node?: Node | undefined;
 	readonly output: string;
 	readonly hidden: string;
 	readonly gemm?: { readonly transA?: boolean; readonly c?: string; readonly beta?: number; readonly activation?: string };
