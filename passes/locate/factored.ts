@@ -1,0 +1,77 @@
+// Tables that are factorized already (E10): their rows only enter the model through a wider matrix.
+import { isFloat } from "../../src/ir/dtype.js";
+import type { Node, Value } from "../../src/ir/graph.js";
+import { matrixOf } from "./aliases.js";
+import type { Facts } from "./facts.js";
+import type { Entry } from "./survey.js";
+
+/** Operators that work on the last axis or on single numbers and do not mix rows of different width. */
+const NARROW: ReadonlySet<string> = new Set(
+	(
+		"Identity Cast Reshape Squeeze Unsqueeze Transpose Dropout Relu Tanh Sigmoid Erf Gelu FastGelu BiasGelu QuickGelu Pow Sqrt Reciprocal " +
+		"Neg ReduceMean LayerNormalization RMSNormalization SimplifiedLayerNormalization Add Sub Mul Div Slice Expand"
+	).split(" "),
+);
+
+/** True if a single product with a matrix of more columns (rows, on the output side) separates the table from the model. */
+export function isFactored({ lookups, projections, table }: Entry, facts: Facts): boolean {
+	const sides = [
+		...lookups.map(({ site }) => widthAfter(site.output ?? site.node.outputs[0], facts)),
+		...projections.map(({ hidden }) => widthBefore(hidden, facts)),
+	];
+	return sides.some((width) => width !== undefined && width > table.cols);
+}
+
+/** Columns of the one matrix by which everything made of `rows` is multiplied first. */
+function widthAfter(rows: Value | undefined, facts: Facts): number | undefined {
+	const seen = new Set<Node>();
+	const pending = rows === undefined ? [] : [rows];
+	let width: number | undefined;
+	for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
+		for (const use of value.uses) {
+			if (use.kind === "output") return undefined;
+			const { node } = use;
+			if (node.is("Shape") || seen.has(node)) continue;
+			seen.add(node);
+			if (NARROW.has(node.opType)) {
+				for (const output of node.outputs) if (output !== undefined) pending.push(output);
+				continue;
+			}
+			const matrix = use.index === 0 ? matrixAt(node, facts) : undefined;
+			if (matrix === undefined || width !== undefined) return undefined;
+			width = matrix.cols;
+		}
+	}
+	return width;
+}
+
+/** Rows of the one matrix by which everything that `hidden` is made of was multiplied last. */
+function widthBefore(hidden: Value, facts: Facts): number | undefined {
+	const seen = new Set<Node>();
+	const pending: (Value | undefined)[] = [hidden];
+	let width: number | undefined;
+	for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
+		const node = value.producer;
+		if (facts.view(value) !== undefined || (node !== undefined && seen.has(node))) continue;
+		if (node === undefined) return undefined;
+		seen.add(node);
+		if (NARROW.has(node.opType)) {
+			pending.push(...node.inputs);
+			continue;
+		}
+		const matrix = matrixAt(node, facts);
+		if (matrix === undefined || width !== undefined) return undefined;
+		width = matrix.rows;
+	}
+	return width;
+}
+
+/** The constant [K, N] by which a MatMul or Gemm multiplies. */
+function matrixAt(node: Node, facts: Facts): { readonly rows: number; readonly cols: number } | undefined {
+	if (!node.is("MatMul") && !node.is("Gemm")) return undefined;
+	const matrix = matrixOf(facts.view(node.inputs[1]));
+	if (matrix === undefined || !isFloat(matrix.dtype)) return undefined;
+	const held = node.attributes.get("transB");
+	const turned = held?.kind === "int" && held.value === 1n;
+	return turned ? { rows: matrix.cols, cols: matrix.rows } : matrix;
+}

@@ -1,0 +1,56 @@
+// What must hold before a table may be replaced: it is constant, no output, and every reader is known.
+import { DistembError } from "../../src/errors.js";
+import type { Node, Value } from "../../src/ir/graph.js";
+import { nodeLabel } from "../../src/ir/walk.js";
+import type { Facts } from "./facts.js";
+import type { Entry } from "./survey.js";
+
+const KEEP = "--keep-other-readers keeps the table for it; the file then does not shrink";
+
+/** The first thing that forbids replacing the tables of `entries`, which have equal contents and stand in one file. */
+export function obstacle(entries: readonly Entry[], facts: Facts, keepOtherReaders: boolean): DistembError | undefined {
+	const known = new Map<Node, number>();
+	for (const { lookups, projections } of entries) {
+		for (const { node, input } of [...lookups.map(({ site }) => site), ...projections]) known.set(node, input);
+	}
+	for (const { file, table } of entries) {
+		const { stored } = table.matrix;
+		const overridable = file.model.irVersion >= 4 && stored.source.kind === "initializer" && stored.graph.inputs.includes(stored);
+		if (overridable) {
+			return new DistembError("refused", `table "${stored.name}" is a graph input too: a caller may override it`, {
+				at: file.name,
+				hint: "export the model without initializers among its inputs",
+			});
+		}
+		if (keepOtherReaders) continue;
+		const found = otherReader(stored, stored, known, facts);
+		if (found !== undefined) return new DistembError("refused", found, { at: file.name, hint: KEEP });
+	}
+	return undefined;
+}
+
+/** A sentence about the first reader of `value` that is not `known` (node and input), aliases of the table included. */
+function otherReader(value: Value, stored: Value, known: ReadonlyMap<Node, number>, facts: Facts): string | undefined {
+	for (const use of value.uses) {
+		if (use.kind === "output") return `table "${stored.name}" is a graph output ("${value.name}")`;
+		const { node } = use;
+		const output = node.outputs[0];
+		if (known.get(node) === use.index || isDead(node, new Set())) continue;
+		if (output === undefined || facts.view(output)?.stored !== stored) {
+			return `table "${stored.name}" is also read by ${nodeLabel(node)}, which is no lookup or projection of it`;
+		}
+		const found = otherReader(output, stored, known, facts);
+		if (found !== undefined) return found;
+	}
+	return undefined;
+}
+
+/** Nothing that `node` computes reaches an output. */
+function isDead(node: Node, seen: Set<Node>): boolean {
+	if (seen.has(node)) return true;
+	seen.add(node);
+	return node.outputs.every((value) => {
+		for (const use of value?.uses ?? []) if (use.kind === "output" || !isDead(use.node, seen)) return false;
+		return true;
+	});
+}

@@ -1,0 +1,131 @@
+// Finds the vocabularies of a model: tables, lookups, projections, ties, over all its files.
+import { DistembError, throwIfAborted } from "../../src/errors.js";
+import type { Graph } from "../../src/ir/graph.js";
+import { nodeLabel } from "../../src/ir/walk.js";
+import type { Pass } from "../../src/pass.js";
+import type { Loaded, Located, Lookup, Projection, Rejected, Vocabulary } from "../../src/state.js";
+import { chooseVocabularies } from "./choose.js";
+import { storedCopies, unusedCopies } from "./copies.js";
+import { isFactored } from "./factored.js";
+import { inlineTables } from "./functions.js";
+import { obstacle } from "./hold.js";
+import { type Pool, poolsOf } from "./pools.js";
+import { rejectedTables } from "./rejected.js";
+import { type Entry, nameOf, type Survey, survey } from "./survey.js";
+import { precisionOf, requireFinite } from "./table.js";
+
+export interface LocateOptions {
+	/** The input table: name of its tensor, of a node that looks it up, or of a value beside it. */
+	readonly embedding?: string | undefined;
+	/** The output projection, likewise. */
+	readonly head?: string | undefined;
+	/** Readers that are neither lookup nor projection keep the table; without it they are a reason to refuse. */
+	readonly keepOtherReaders?: boolean | undefined;
+	/** Tables that differ by no more than a quantization step count as one. */
+	readonly tieSoft?: boolean | undefined;
+}
+
+export const LOCATE_DEFAULTS = { keepOtherReaders: false, tieSoft: false } as const satisfies LocateOptions;
+
+/**
+ * The pass `locate`: finds what the factors will replace. The graph is not changed, except that calls of
+ * model-local functions which are given a matrix are replaced by their bodies.
+ *
+ * Throws `nothing-to-do` if no file holds a vocabulary, `refused` if one is read in a way that forbids replacing it,
+ * `input` if one holds numbers that are not finite, `usage` if a name in the options names nothing.
+ */
+export function locate(options: LocateOptions = LOCATE_DEFAULTS): Pass<Loaded, Located> {
+	return {
+		name: "locate",
+		run: async (state, context) => {
+			for (const { model } of state.files) inlineTables(model);
+			const surveys = state.files.map((file) => survey(file));
+			const chosen = chooseVocabularies(surveys, options);
+			requireReadable(surveys);
+			if (chosen.length === 0) throw nothingFound(rejectedTables(surveys, new Set()));
+			const pools = poolsOf(surveys, chosen, options.tieSoft ?? false, context.log);
+			for (const pool of pools) requireSound(pool, surveys, options.keepOtherReaders ?? false);
+			for (const [index, { entries }] of pools.entries()) {
+				throwIfAborted(context.signal);
+				for (const { file, table } of entries) if (table === entries[0]?.table || options.tieSoft) requireFinite(table, file.name);
+				context.progress((index + 1) / pools.length);
+			}
+			const vocabularies = pools.map((pool) => vocabularyOf(pool, surveys));
+			for (const vocabulary of vocabularies) context.log(summaryOf(vocabulary));
+			return { ...state, vocabularies, rejected: rejectedTables(surveys, new Set(pools.flatMap(({ entries }) => entries))) };
+		},
+	};
+}
+
+/** A head or lookup in a form that cannot be read forbids the rewrite: half of a vocabulary would stay behind. */
+function requireReadable(surveys: readonly Survey[]): void {
+	for (const { file, unreadable, reached } of surveys) {
+		for (const { node, rows, cols, reason } of unreadable) {
+			const [output] = node.outputs;
+			const step = output === undefined ? undefined : reached.get(output);
+			const isHead = step !== undefined && rows >= 1.5 * cols && (step.width === undefined || step.width === rows);
+			if (!isHead && node.opType !== "GatherBlockQuantized") continue;
+			throw new DistembError("refused", `${nodeLabel(node)} ${reason}`, {
+				at: file.name,
+				hint: "start from the model before it was quantized",
+			});
+		}
+	}
+}
+
+function nothingFound(rejected: readonly Rejected[]): DistembError {
+	const best = rejected.toSorted((one, other) => other.bytes - one.bytes)[0];
+	if (best === undefined) {
+		return new DistembError(
+			"nothing-to-do",
+			"no vocabulary found: no constant matrix is looked up by token ids or gives scores over words",
+		);
+	}
+	const what = `"${best.tensor}" [${best.dims.join(", ")}], read by ${best.node}`;
+	return new DistembError("nothing-to-do", `no vocabulary found; the best candidate is ${what}: ${best.reason}`, {
+		at: best.file,
+		hint: "--embedding or --head names the table if it is one",
+	});
+}
+
+/** @throws DistembError `refused` with the first obstacle in any file. */
+function requireSound({ entries }: Pool, surveys: readonly Survey[], keepOtherReaders: boolean): void {
+	for (const { file, facts } of surveys) {
+		const own = entries.filter((entry) => entry.file === file);
+		const found = obstacle(own, facts, keepOtherReaders);
+		if (found !== undefined) throw found;
+	}
+}
+
+function vocabularyOf({ entries }: Pool, surveys: readonly Survey[]): Vocabulary {
+	const [first] = entries.toSorted((one, other) => precisionOf(other.table) - precisionOf(one.table));
+	if (first === undefined) throw new DistembError("internal", "a vocabulary without a table");
+	const copies = [...storedCopies(entries), ...unusedCopies(first.table, entries, surveys)];
+	const lookups = entries.flatMap((entry) =>
+		entry.lookups.map(({ site }): Lookup => ({ ...site, file: entry.file, owner: ownerOf(entry) })),
+	);
+	const projections = entries.flatMap((entry) =>
+		entry.projections.map((site): Projection => ({ ...site, file: entry.file, owner: ownerOf(entry) })),
+	);
+	const factored = entries.some((entry) => surveys.some(({ file, facts }) => file === entry.file && isFactored(entry, facts)));
+	return {
+		name: nameOf(entries[0] ?? first),
+		table: first.table,
+		copies,
+		lookups,
+		projections,
+		tied: lookups.length > 0 && projections.length > 0,
+		bytes: copies.reduce((sum, { bytes }) => sum + bytes, 0),
+		alreadyRank: factored ? first.table.cols : undefined,
+	};
+}
+
+function ownerOf({ table }: Entry): Graph {
+	return table.matrix.stored.graph;
+}
+
+function summaryOf({ name, table, lookups, projections, copies, alreadyRank }: Vocabulary): string {
+	const uses = `${lookups.length} lookup(s), ${projections.length} projection(s), ${copies.length} stored copy or copies`;
+	const factored = alreadyRank === undefined ? "" : `, already rank ${alreadyRank}`;
+	return `"${name}" [${table.rows}, ${table.cols}]: ${uses}${factored}`;
+}

@@ -1,0 +1,56 @@
+// For a person: every other matrix that looked like a vocabulary, and why it is none.
+import type { Value } from "../../src/ir/graph.js";
+import { nodeLabel } from "../../src/ir/walk.js";
+import type { Rejected } from "../../src/state.js";
+import { tensorsOf } from "./matrix.js";
+import { type Entry, headOf, nameOf, type Survey } from "./survey.js";
+
+/** A matrix with this many rows per column looks like a head even if it reaches no output. */
+const CONSPICUOUS = 8;
+
+/** One sentence per entry of `surveys` that looks like a vocabulary and is none of `chosen`. */
+export function rejectedTables(surveys: readonly Survey[], chosen: ReadonlySet<Entry>): Rejected[] {
+	const sizes = new Set([...chosen].map(({ table }) => table.rows));
+	return surveys.flatMap((survey) =>
+		survey.entries.flatMap((entry) => {
+			const reason = chosen.has(entry) ? undefined : reasonAgainst(entry, survey, sizes);
+			return reason === undefined ? [] : [describe(entry, reason)];
+		}),
+	);
+}
+
+function describe(entry: Entry, reason: string): Rejected {
+	const { table, file, lookups, projections } = entry;
+	const node = lookups[0]?.site.node ?? projections[0]?.node;
+	const { tensor } = table.matrix;
+	const bytes = tensorsOf(table.matrix).reduce((sum, { byteLength }) => sum + byteLength, 0);
+	return { file: file.name, tensor: nameOf(entry), dims: tensor.dims, bytes, node: node === undefined ? "" : nodeLabel(node), reason };
+}
+
+/** Undefined: nothing about the entry looks like a vocabulary. */
+function reasonAgainst(entry: Entry, survey: Survey, sizes: ReadonlySet<number>): string | undefined {
+	const { table, lookups, projections } = entry;
+	const [lookup] = lookups;
+	if (lookup !== undefined) {
+		const input = lookups.flatMap(({ source }) => (source.kind === "input" ? [source.value] : []))[0];
+		if (input !== undefined) return againstLookup(table.rows, input, sizes);
+		const by = lookup.source.kind === "computed" ? lookup.source.by : "";
+		return `its rows are selected by ${by}, not by token ids: a table of positions, distances or classes`;
+	}
+	if (projections.length === 0 || table.rows < 1.5 * table.cols) return undefined;
+	const head = headOf(entry, survey);
+	if (head === undefined) {
+		if (!sizes.has(table.rows) && table.rows < CONSPICUOUS * table.cols) return undefined;
+		return "its product reaches no output as scores over a vocabulary";
+	}
+	if (sizes.size > 0)
+		return `it gives ${table.rows} scores in output "${head.output}" where the vocabulary has ${[...sizes].join(" and ")} words: a classifier`;
+	return `it gives ${table.rows} scores in output "${head.output}", but not for every position: a classifier; --head names it if it is a vocabulary`;
+}
+
+function againstLookup(rows: number, input: Value, sizes: ReadonlySet<number>): string {
+	const from = `its ids come from input "${input.name}"`;
+	if (sizes.size === 0)
+		return `${from}, but it has ${rows} rows and no other table or projection shows which one is the vocabulary; --embedding names it`;
+	return `${from}, but its ${rows} rows match no projection and the vocabulary has ${[...sizes].join(" and ")}`;
+}
