@@ -1,0 +1,38 @@
+# The peer of reconstruct.mjs: the same reconstruction in NumPy, on a raw float32 table; prints one JSON line.
+# usage: reconstruct_peer.py FILE ROWS COLS RANK RUNS closed|svd
+import json
+import resource
+import sys
+import time
+
+import numpy as np
+
+
+def closed(table, rank):
+    """Gram matrix, eigh, projection."""
+    _, vectors = np.linalg.eigh(table.T @ table)
+    basis = vectors[:, ::-1][:, :rank]
+    return table @ basis, basis.T
+
+
+def svd(table, rank):
+    u, s, vt = np.linalg.svd(table, full_matrices=False)
+    return u[:, :rank] * s[:rank], vt[:rank]
+
+
+path, rows, cols, rank, runs, method = sys.argv[1:]
+rows, cols, rank, runs = int(rows), int(cols), int(rank), int(runs)
+table = np.fromfile(path, np.float32).reshape(rows, cols)
+seconds = []
+for _ in range(runs):
+    start = time.perf_counter()
+    left, right = {"closed": closed, "svd": svd}[method](table, rank)
+    seconds.append(time.perf_counter() - start)
+error = 0.0
+norm = 0.0
+for first in range(0, rows, 4096):
+    block = table[first : first + 4096]
+    error += float(np.square(block - left[first : first + 4096] @ right, dtype=np.float64).sum())
+    norm += float(np.square(block, dtype=np.float64).sum())
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+print(json.dumps({"seconds": seconds, "error": (error / norm) ** 0.5, "peak": peak, "numpy": np.__version__}))
