@@ -199,9 +199,10 @@ function reasonToSkip(planned: PlannedVocabulary, options: FactorizeOptions): st
 	const { vocabulary, groups, bytesBefore, bytesAfter, kept } = planned;
 	const { alreadyRank } = vocabulary;
 	const ranks = groups.map(({ rank }) => rank).join(" and ");
+	if (options.allowLarger) return undefined;
 	if (alreadyRank !== undefined && groups.some(({ rank }) => rank >= alreadyRank)) {
 		return `it is already factorized at rank ${alreadyRank}; rank ${ranks} is not smaller`;
 	}
-	if (options.allowLarger || kept.length > 0 || bytesAfter < bytesBefore) return undefined;
+	if (kept.length > 0 || bytesAfter < bytesBefore) return undefined;
 	return `its factors at rank ${ranks} would take ${bytesAfter} bytes, not less than the ${bytesBefore} stored now`;
 }

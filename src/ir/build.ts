@@ -54,9 +54,15 @@ export class Chain {
 	/** Adds a node with one output, called `base/label` unless it defines an existing value; returns the output. */
 	add(opType: string, inputs: readonly (Value | undefined)[], label: string, spec: ChainSpec = {}): Value {
 		const output = spec.defines ?? freshName(this.graph.model, `${this.base}/${label}`);
-		const name = typeof output === "string" ? output : this.before?.name || output.name;
+		const name = typeof output === "string" ? output : this.nameFor(output);
 		const { domain = "", attributes = {} } = spec;
 		return outputOf(addNode(this.graph, { opType, domain, name, inputs, outputs: [output], attributes }, this.before));
+	}
+
+	/** Node names are unique in a graph: only what defines the first output of the old node inherits its name. */
+	private nameFor(output: Value): string {
+		const old = this.before;
+		return old !== undefined && old.name !== "" && old.outputs[0] === output ? old.name : output.name;
 	}
 
 	/** `value` converted to `to`; `value` itself if it is of that type already and need not define anything. */

@@ -25,7 +25,7 @@ function textOf(opset: number, { segments, mask, positions, sum, attributes = ""
 			segments = float32[2, 8]
 			gamma = float32[8]
 			beta = float32[8]
-			normal, index${sum ? ", sum" : ""} = com.microsoft.EmbedLayerNormalization<epsilon=0.001${attributes}>(ids, ${segment}, table, positions, ${segmentTable}, gamma, beta, ${optional})
+			normal, index${sum ? ", sum" : ""} = com.microsoft.EmbedLayerNormalization<epsilon=0.001${attributes}>(ids, ${segment}, table, positions, ${segmentTable}, gamma, beta, ${optional}) "fused"
 			return normal: float32[b, n, 8], index: int32[b]${sum ? ", sum: float32[b, n, 8]" : ""}`;
 }
 

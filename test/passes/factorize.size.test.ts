@@ -206,11 +206,12 @@ describe("a vocabulary that is left alone", () => {
 
 	it("is_factorized_already", async () => {
 		const state = locatedModel(tied(), { ...TRUTH, alreadyRank: 8 });
-		await expect(factorized(state, RANK(8))).rejects.toMatchObject({
+		await expect(factorized(state, { ...OPTIONS, size: { rank: 8 } })).rejects.toMatchObject({
 			code: "nothing-to-do",
 			message: expect.stringContaining("already factorized at rank 8"),
 		});
-		expect((await factorized(state, RANK(7))).groups[0]?.rank).toBe(7);
+		expect((await factorized(state, { ...OPTIONS, size: { rank: 5 } })).groups[0]?.rank).toBe(5);
+		expect((await factorized(locatedModel(tied(), { ...TRUTH, alreadyRank: 8 }), RANK(8))).groups[0]?.rank).toBe(8);
 	});
 
 	it("does_not_keep_another_one_from_being_factorized", async () => {
