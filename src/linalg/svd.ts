@@ -92,6 +92,7 @@ export async function lowRank(source: RowSource, rank: number, products: DensePr
 	let totalSquared = 0;
 	for (let i = 0; i < d; i++) totalSquared += whitened[i * d + i] as number;
 	const { values, vectors } = await leadingEigen(whitened, d, kept, products, settings.seed);
+	fixSigns(vectors, kept, d);
 	const singularValues = new Float64Array(rank);
 	for (let k = 0; k < kept; k++) singularValues[k] = Math.sqrt(Math.max(0, values[k] as number));
 
@@ -106,6 +107,15 @@ export async function lowRank(source: RowSource, rank: number, products: DensePr
 
 function sumOf(weights: Float32Array | undefined): number | undefined {
 	return weights?.reduce((sum, weight) => sum + weight, 0);
+}
+
+/** Makes the largest entry of each row positive: the sign is free, and rounding must not decide it. */
+function fixSigns(rows: Float64Array, count: number, d: number): void {
+	for (let k = 0; k < count; k++) {
+		const row = rows.subarray(k * d, (k + 1) * d);
+		const largest = row.reduce((most, value) => (Math.abs(value) > Math.abs(most) ? value : most), 0);
+		if (largest < 0) for (let j = 0; j < d; j++) row[j] = -(row[j] as number);
+	}
 }
 
 /** LᵀAL, d×d. */
