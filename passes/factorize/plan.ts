@@ -200,7 +200,7 @@ function reasonToSkip(planned: PlannedVocabulary, options: FactorizeOptions): st
 	const { alreadyRank } = vocabulary;
 	const ranks = groups.map(({ rank }) => rank).join(" and ");
 	if (options.allowLarger) return undefined;
-	if (alreadyRank !== undefined && groups.some(({ rank }) => rank >= alreadyRank)) {
+	if (!options.allowLarger && alreadyRank !== undefined && groups.some(({ rank }) => rank >= alreadyRank)) {
 		return `it is already factorized at rank ${alreadyRank}; rank ${ranks} is not smaller`;
 	}
 	if (kept.length > 0 || bytesAfter < bytesBefore) return undefined;
