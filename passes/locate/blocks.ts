@@ -108,6 +108,6 @@ export function matchMatMulBnb4(node: Node, facts: Facts): ProjectionSite | Unre
 
 function projection(node: Node, facts: Facts, parts: Pick<ProjectionSite, "hidden" | "output" | "matrix" | "bias">): ProjectionSite {
 	const { dtype } = parts.matrix;
-	const hiddenRank = facts.rank(parts.hidden);
+	const hiddenRank = facts.rank(parts.hidden) ?? facts.rank(parts.output);
 	return { ...NO_GEMM, kind: "projection", pattern: "P7", graph: node.graph, node, input: 1, dtype, hiddenRank, ...parts };
 }

@@ -62,8 +62,14 @@ function chooseHeads(surveys: readonly Survey[], lookups: readonly Entry[]): Ent
 	return surveys.flatMap((survey) => {
 		const heads = survey.entries.filter((entry) => headOf(entry, survey) !== undefined);
 		const matching = heads.filter(({ table }) => sizes.has(table.rows));
-		return matching.length > 0 ? matching : heads.filter((entry) => isVocabularyHead(entry, survey, sizes));
+		return matching.length > 0 ? matching : widest(heads.filter((entry) => isVocabularyHead(entry, survey, sizes)));
 	});
+}
+
+/** Those with most scores. */
+function widest(heads: readonly Entry[]): Entry[] {
+	const most = Math.max(0, ...heads.map(({ table }) => table.rows));
+	return heads.filter(({ table }) => table.rows === most);
 }
 
 /** A head of its own size: scores for every position, and as many as the vocabulary has words, more or less. */

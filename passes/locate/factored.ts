@@ -3,23 +3,23 @@ import { isFloat } from "../../src/ir/dtype.js";
 import type { Node, Value } from "../../src/ir/graph.js";
 import { matrixOf } from "./aliases.js";
 import type { Facts } from "./facts.js";
-import type { Entry } from "./survey.js";
+import type { LookupSite, ProjectionSite } from "./sites.js";
 
-/** Operators that work on the last axis or on single numbers and do not mix rows of different width. */
+/** Sums, scales and normalizations: what stands between a factorized table and the matrix that widens it. */
 const NARROW: ReadonlySet<string> = new Set(
-	(
-		"Identity Cast Reshape Squeeze Unsqueeze Transpose Dropout Relu Tanh Sigmoid Erf Gelu FastGelu BiasGelu QuickGelu Pow Sqrt Reciprocal " +
-		"Neg ReduceMean LayerNormalization RMSNormalization SimplifiedLayerNormalization Add Sub Mul Div Slice Expand"
-	).split(" "),
+	"Identity Cast Reshape Squeeze Unsqueeze Transpose Dropout Pow Sqrt Reciprocal ReduceMean LayerNormalization RMSNormalization SimplifiedLayerNormalization Add Sub Mul Div Slice Expand".split(
+		" ",
+	),
 );
 
-/** True if a single product with a matrix of more columns (rows, on the output side) separates the table from the model. */
-export function isFactored({ lookups, projections, table }: Entry, facts: Facts): boolean {
-	const sides = [
-		...lookups.map(({ site }) => widthAfter(site.output ?? site.node.outputs[0], facts)),
-		...projections.map(({ hidden }) => widthBefore(hidden, facts)),
-	];
-	return sides.some((width) => width !== undefined && width > table.cols);
+/** The rows enter the model through a single product with a matrix of more columns. */
+export function isFactoredLookup({ output, node, matrix }: LookupSite, facts: Facts): boolean {
+	return (widthAfter(output ?? node.outputs[0], facts) ?? 0) > matrix.cols;
+}
+
+/** The hidden states come out of a single product with a matrix of more rows. */
+export function isFactoredProjection({ hidden, matrix }: ProjectionSite, facts: Facts): boolean {
+	return (widthBefore(hidden, facts) ?? 0) > matrix.cols;
 }
 
 /** Columns of the one matrix by which everything made of `rows` is multiplied first. */

@@ -44,6 +44,7 @@ export class Facts {
 			for (const { graph: body } of subgraphs(node)) this.#visit(body);
 			this.#visitNode(node);
 		}
+		for (const { value, info } of graph.outputs) if (!this.#ranks.has(value)) this.#noteRank(value, info.type?.shape?.length);
 	}
 
 	#visitNode(node: Node): void {

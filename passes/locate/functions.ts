@@ -8,18 +8,20 @@ import { storedView, type View } from "./aliases.js";
 import { isReadable } from "./decode.js";
 import { Facts } from "./facts.js";
 
-/** Inlines every call that hides a constant matrix, then drops the functions that nobody calls any more. */
-export function inlineTables(model: Model): void {
-	if (model.functions.length === 0) return;
+/** Inlines every call that hides a constant matrix, then drops the functions that nobody calls any more. Returns the new nodes. */
+export function inlineTables(model: Model): Set<Node> {
+	const added = new Set<Node>();
+	if (model.functions.length === 0) return added;
 	const before = calledFunctions(model);
 	const holders = new Set(model.functions.filter((definition) => holdsMatrix(definition, new Set())));
-	let inlined = true;
-	while (inlined) {
+	for (let round: Node[] | undefined; round === undefined || round.length > 0; ) {
 		const facts = new Facts(model);
-		inlined = inlineCalls(model, (call, definition) => holders.has(definition) || call.inputs.some((value) => isMatrix(facts.view(value))));
+		round = inlineCalls(model, (call, definition) => holders.has(definition) || call.inputs.some((value) => isMatrix(facts.view(value))));
+		for (const node of round) added.add(node);
 	}
 	const after = calledFunctions(model);
 	for (const definition of before) if (!after.has(definition)) removeFunction(model, definition);
+	return added;
 }
 
 function isMatrix(view: View | undefined): boolean {

@@ -1,17 +1,18 @@
 // Finds the vocabularies of a model: tables, lookups, projections, ties, over all its files.
 import { DistembError, throwIfAborted } from "../../src/errors.js";
-import type { Graph } from "../../src/ir/graph.js";
+import type { Node } from "../../src/ir/graph.js";
 import { nodeLabel } from "../../src/ir/walk.js";
 import type { Pass } from "../../src/pass.js";
-import type { Loaded, Located, Lookup, Projection, Rejected, Vocabulary } from "../../src/state.js";
+import type { Loaded, Located, Lookup, Projection, Rejected, StoredCopy, Vocabulary } from "../../src/state.js";
 import { chooseVocabularies } from "./choose.js";
 import { storedCopies, unusedCopies } from "./copies.js";
-import { isFactored } from "./factored.js";
+import { isFactoredLookup, isFactoredProjection } from "./factored.js";
 import { inlineTables } from "./functions.js";
 import { obstacle } from "./hold.js";
+import { lookupPattern, projectionPattern } from "./labels.js";
 import { type Pool, poolsOf } from "./pools.js";
 import { rejectedTables } from "./rejected.js";
-import { type Entry, nameOf, type Survey, survey } from "./survey.js";
+import { nameOf, type Survey, survey } from "./survey.js";
 import { precisionOf, requireFinite } from "./table.js";
 
 export interface LocateOptions {
@@ -38,7 +39,7 @@ export function locate(options: LocateOptions = LOCATE_DEFAULTS): Pass<Loaded, L
 	return {
 		name: "locate",
 		run: async (state, context) => {
-			for (const { model } of state.files) inlineTables(model);
+			const inlined = new Set(state.files.flatMap(({ model }) => [...inlineTables(model)]));
 			const surveys = state.files.map((file) => survey(file));
 			const chosen = chooseVocabularies(surveys, options);
 			requireReadable(surveys);
@@ -50,7 +51,10 @@ export function locate(options: LocateOptions = LOCATE_DEFAULTS): Pass<Loaded, L
 				for (const { file, table } of entries) if (table === entries[0]?.table || options.tieSoft) requireFinite(table, file.name);
 				context.progress((index + 1) / pools.length);
 			}
-			const vocabularies = pools.map((pool) => vocabularyOf(pool, surveys));
+			const sizes = new Set(
+				pools.flatMap(({ entries }) => entries.filter(({ lookups }) => lookups.length > 0).map(({ table }) => table.rows)),
+			);
+			const vocabularies = pools.map((pool) => vocabularyOf(pool, surveys, { inlined, sizes }));
 			for (const vocabulary of vocabularies) context.log(summaryOf(vocabulary));
 			return { ...state, vocabularies, rejected: rejectedTables(surveys, new Set(pools.flatMap(({ entries }) => entries))) };
 		},
@@ -97,17 +101,40 @@ function requireSound({ entries }: Pool, surveys: readonly Survey[], keepOtherRe
 	}
 }
 
-function vocabularyOf({ entries }: Pool, surveys: readonly Survey[]): Vocabulary {
+interface Whole {
+	/** Nodes that stood in functions. */
+	readonly inlined: ReadonlySet<Node>;
+	/** Rows of all looked-up vocabularies. */
+	readonly sizes: ReadonlySet<number>;
+}
+
+function vocabularyOf({ entries }: Pool, surveys: readonly Survey[], { inlined, sizes }: Whole): Vocabulary {
 	const [first] = entries.toSorted((one, other) => precisionOf(other.table) - precisionOf(one.table));
 	if (first === undefined) throw new DistembError("internal", "a vocabulary without a table");
 	const copies = [...storedCopies(entries), ...unusedCopies(first.table, entries, surveys)];
-	const lookups = entries.flatMap((entry) =>
-		entry.lookups.map(({ site }): Lookup => ({ ...site, file: entry.file, owner: ownerOf(entry) })),
-	);
-	const projections = entries.flatMap((entry) =>
-		entry.projections.map((site): Projection => ({ ...site, file: entry.file, owner: ownerOf(entry) })),
-	);
-	const factored = entries.some((entry) => surveys.some(({ file, facts }) => file === entry.file && isFactored(entry, facts)));
+	const lookups: Lookup[] = [];
+	const projections: Projection[] = [];
+	let factored = false;
+	for (const entry of entries) {
+		const { file } = entry;
+		const found = surveys.find((one) => one.file === file);
+		if (found === undefined) throw new DistembError("internal", `${file.name} was not surveyed`);
+		const place = { file, owner: entry.table.matrix.stored.graph };
+		for (const { site } of entry.lookups) {
+			const pattern = lookupPattern(site, found.facts, inlined);
+			factored ||= isFactoredLookup(site, found.facts);
+			lookups.push({ ...site, ...place, pattern });
+		}
+		for (const site of entry.projections) {
+			const pattern = projectionPattern(
+				site,
+				entries.flatMap((one) => one.projections),
+				sizes,
+			);
+			factored ||= isFactoredProjection(site, found.facts);
+			projections.push({ ...site, ...place, pattern });
+		}
+	}
 	return {
 		name: nameOf(entries[0] ?? first),
 		table: first.table,
@@ -115,13 +142,22 @@ function vocabularyOf({ entries }: Pool, surveys: readonly Survey[]): Vocabulary
 		lookups,
 		projections,
 		tied: lookups.length > 0 && projections.length > 0,
-		bytes: copies.reduce((sum, { bytes }) => sum + bytes, 0),
+		bytes: bytesOf(copies),
 		alreadyRank: factored ? first.table.cols : undefined,
 	};
 }
 
-function ownerOf({ table }: Entry): Graph {
-	return table.matrix.stored.graph;
+/** Bytes of all copies; a tensor that several files share in one data file counts once. */
+function bytesOf(copies: readonly StoredCopy[]): number {
+	const shared = new Map<string, number>();
+	let bytes = 0;
+	for (const copy of copies) {
+		const { placement, dims, dtype } = copy.tensors[0] ?? {};
+		if (placement?.kind !== "external") bytes += copy.bytes;
+		else shared.set(JSON.stringify([placement.location, copy.value.name, dtype, dims]), copy.bytes);
+	}
+	for (const once of shared.values()) bytes += once;
+	return bytes;
 }
 
 function summaryOf({ name, table, lookups, projections, copies, alreadyRank }: Vocabulary): string {

@@ -66,10 +66,14 @@ function stepsBack(node: Node, value: Value, facts: Facts): Step[] {
 	if (node.is("Scan")) return bodyResults(node, node.outputs.indexOf(value));
 	if (node.domain !== "") return [];
 	const [data] = node.inputs;
-	if (UNARY.has(node.opType)) return data === undefined || !keepsLastAxis(node, facts) ? [] : [[data, changeOf(node)]];
+	if (UNARY.has(node.opType)) return data === undefined || !keepsLastAxis(node, facts) ? [] : [[data, changeOf(node, facts)]];
 	if (!WITH_CONSTANTS.has(node.opType)) return [];
 	const open = node.inputs.filter((input) => input !== undefined && facts.view(input) === undefined);
-	if (node.is("Concat")) return open.flatMap((input) => (input === undefined ? [] : [[input, { width: undefined }] as const]));
+	if (node.is("Concat")) {
+		const along = axisFromEnd(intOf(node, "axis", 0), facts.rank(value));
+		const change = along === undefined || along === -1 ? { width: undefined } : {};
+		return open.flatMap((input) => (input === undefined ? [] : [[input, change] as const]));
+	}
 	return open.length === 1 && open[0] !== undefined ? [[open[0], {}]] : [];
 }
 
@@ -95,8 +99,19 @@ function axisFromEnd(axis: number, rank: number | undefined): number | undefined
 	return axis < 0 ? axis : rank === undefined ? undefined : axis - rank;
 }
 
-/** What an operator does to the shape on its way forward, seen from its output. */
-function changeOf(node: Node): Partial<Omit<Reached, "value">> {
-	if (node.is("ArgMax") || node.is("TopK") || node.is("Slice") || node.is("Expand")) return { width: undefined };
-	return {};
+/** What an operator tells about the width, seen from its output. */
+function changeOf(node: Node, facts: Facts): Partial<Omit<Reached, "value">> {
+	if (node.is("Reshape")) {
+		const last = lastSize(node.inputs[1], facts);
+		return last === undefined || last <= 0 ? {} : { width: last };
+	}
+	return ["ArgMax", "TopK", "Slice", "Expand", "Flatten"].includes(node.opType) ? { width: undefined } : {};
+}
+
+/** The last number of a shape given as a value, where it is a constant. */
+function lastSize(shape: Value | undefined, facts: Facts): number | undefined {
+	const known = facts.numbers(shape)?.at(-1);
+	if (known !== undefined) return known;
+	const node = shape?.producer;
+	return node?.is("Concat") === true ? facts.numbers(node.inputs.at(-1))?.at(-1) : undefined;
 }

@@ -44,7 +44,7 @@ function common(node: Node, input: number, facts: Facts): Common | undefined {
 	const hidden = node.inputs[input];
 	const [output] = node.outputs;
 	if (hidden === undefined || output === undefined || facts.view(hidden) !== undefined) return undefined;
-	return { kind: "projection", graph: node.graph, node, hidden, output, hiddenRank: facts.rank(hidden) };
+	return { kind: "projection", graph: node.graph, node, hidden, output, hiddenRank: facts.rank(hidden) ?? facts.rank(output) };
 }
 
 /** The float matrix at input `index`. */

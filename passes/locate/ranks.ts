@@ -1,87 +1,124 @@
 // Number of axes of a node's output, for the operators where it follows for certain.
 import { intOf, intsOf } from "../../src/ir/attributes.js";
-import type { Node } from "../../src/ir/graph.js";
+import type { Node, Value } from "../../src/ir/graph.js";
 import type { Facts } from "./facts.js";
+
+const words = (...lines: string[]): string[] => lines.flatMap((line) => line.split(" "));
 
 /** Output 0 has as many axes as input 0. */
 const SAME: ReadonlySet<string> = new Set(
-	[
-		"Identity Cast Softmax LogSoftmax LayerNormalization RMSNormalization SimplifiedLayerNormalization Relu Tanh Sigmoid Erf Gelu FastGelu",
-		"QuickGelu BiasGelu Sqrt Reciprocal Neg Abs Exp Log Not Slice Clip Dropout Transpose Concat Expand1 Pad CumSum SkipLayerNormalization",
-		"SkipSimplifiedLayerNormalization DequantizeLinear QuantizeLinear DynamicQuantizeLinear Elu LeakyRelu Softplus Split Trilu",
-	].flatMap((line) => line.split(" ")),
+	words(
+		"Identity Cast Softmax LogSoftmax LayerNormalization RMSNormalization SimplifiedLayerNormalization SkipLayerNormalization",
+		"SkipSimplifiedLayerNormalization Relu Tanh Sigmoid Erf Gelu FastGelu QuickGelu BiasGelu Elu LeakyRelu Softplus Sqrt Reciprocal",
+		"Neg Abs Exp Log Floor Ceil Sign Sin Cos Not IsNaN Slice Clip Dropout Transpose Concat Pad CumSum Tile Trilu TopK ScatterND",
+		"ScatterElements DequantizeLinear QuantizeLinear DynamicQuantizeLinear Conv MatMulNBits MatMulBnb4 RotaryEmbedding",
+		"Attention MultiHeadAttention GroupQueryAttention",
+	),
 );
 
-/** The larger one of both inputs. */
-const BROADCAST: ReadonlySet<string> = new Set("Add Sub Mul Div Pow Min Max Where Equal Greater Less And Or Mod".split(" "));
+/** As many as the input with most axes. */
+const BROADCAST: ReadonlySet<string> = new Set(
+	words("Add Sub Mul Div Pow Mod Min Max Sum Where Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor"),
+);
+
+/** Always the same number, per output. */
+const FIXED: Readonly<Record<string, readonly number[]>> = {
+	Gemm: [2],
+	FusedGemm: [2],
+	Flatten: [2],
+	Shape: [1],
+	Size: [0],
+	Range: [1],
+	NonZero: [2],
+	LSTM: [4, 3, 3],
+	GRU: [4, 3],
+	RNN: [4, 3],
+	EmbedLayerNormalization: [3, 1, 3],
+};
+
+type Ranks = readonly (number | undefined)[];
+type Rule = (ranks: Ranks, node: Node, facts: Facts) => number | undefined;
+
+const RULES: Readonly<Record<string, Rule>> = {
+	Gather: ([data, ids]) => (data === undefined || ids === undefined ? undefined : data + ids - 1),
+	GatherBlockQuantized: ([data, ids]) => (data === undefined || ids === undefined ? undefined : data + ids - 1),
+	GatherElements: ([, ids]) => ids,
+	MatMul: productRank,
+	FusedMatMul: productRank,
+	MatMulInteger: productRank,
+	Reshape: (_, node, facts) => intsOf(node, "shape")?.length ?? lengthOf(node.inputs[1], facts),
+	ConstantOfShape: (_, node, facts) => lengthOf(node.inputs[0], facts),
+	Expand: ([data], node, facts) => {
+		const length = lengthOf(node.inputs[1], facts);
+		return data === undefined || length === undefined ? undefined : Math.max(data, length);
+	},
+	OneHot: ([ids]) => (ids === undefined ? undefined : ids + 1),
+	Unsqueeze: ([data], node, facts) => shifted(data, axesOf(node, facts)?.length),
+	Squeeze: ([data], node, facts) => shifted(data, negative(axesOf(node, facts)?.length)),
+	ReduceMean: reducedRank,
+	ReduceSum: reducedRank,
+	ReduceMax: reducedRank,
+	ReduceL2: reducedRank,
+	ArgMax: ([data], node) => (intOf(node, "keepdims", 1) === 1 ? data : shifted(data, -1)),
+};
 
 /** Number of axes of output `index` of `node`; undefined where it does not follow. */
 export function rankOf(node: Node, index: number, facts: Facts): number | undefined {
 	const ranks = node.inputs.map((value) => facts.rank(value));
-	const [first, second] = ranks;
-	if (SAME.has(node.opType)) return index === 0 || node.is("Split") ? first : undefined;
+	const fixed = FIXED[node.opType]?.[index];
+	if (fixed !== undefined) return fixed;
+	if (SAME.has(node.opType) || node.is("Split")) return index === 0 || node.is("Split") || node.is("TopK") ? ranks[0] : undefined;
 	if (index > 0) return undefined;
-	if (BROADCAST.has(node.opType)) return ranks.some((rank) => rank === undefined) ? undefined : Math.max(...ranks.map((rank) => rank ?? 0));
-	switch (node.opType) {
-		case "Gather":
-		case "GatherBlockQuantized":
-			return first === undefined || second === undefined ? undefined : first + second - 1;
-		case "MatMul":
-		case "FusedMatMul":
-			return first === undefined || second === undefined || Math.min(first, second) < 2 ? undefined : Math.max(first, second);
-		case "MatMulInteger":
-			return second === 2 ? first : undefined;
-		case "MatMulNBits":
-		case "MatMulBnb4":
-			return first;
-		case "Gemm":
-		case "FusedGemm":
-		case "Flatten":
-			return 2;
-		case "Reshape":
-			return sizeOfList(node, facts);
-		case "Shape":
-			return 1;
-		case "OneHot":
-			return first === undefined ? undefined : first + 1;
-		case "Unsqueeze":
-		case "Squeeze":
-			return shifted(node, first, facts);
-		case "ReduceMean":
-		case "ReduceSum":
-		case "ReduceMax":
-			return intOf(node, "keepdims", 1) === 1 ? first : undefined;
-		default:
-			return undefined;
+	if (BROADCAST.has(node.opType)) return largest(ranks);
+	return RULES[node.opType]?.(ranks, node, facts);
+}
+
+function largest(ranks: Ranks): number | undefined {
+	let found = 0;
+	for (const rank of ranks) {
+		if (rank === undefined) return undefined;
+		found = Math.max(found, rank);
 	}
+	return found;
 }
 
-function shifted(node: Node, rank: number | undefined, facts: Facts): number | undefined {
-	const axes = intsOf(node, "axes") ?? facts.numbers(node.inputs[1]);
-	if (axes === undefined || rank === undefined) return undefined;
-	return node.is("Unsqueeze") ? rank + axes.length : rank - axes.length;
+function productRank([left, right]: Ranks): number | undefined {
+	return left === undefined || right === undefined || Math.min(left, right) < 2 ? undefined : Math.max(left, right);
 }
 
-/** How many numbers the target shape of a Reshape has. */
-function sizeOfList(node: Node, facts: Facts): number | undefined {
-	const given = intsOf(node, "shape")?.length ?? facts.view(node.inputs[1])?.shape[0];
-	if (given !== undefined) return given;
-	const target = node.inputs[1];
-	const declared = target?.type?.shape?.[0];
+function reducedRank([data]: Ranks, node: Node): number | undefined {
+	return intOf(node, "keepdims", 1) === 1 ? data : undefined;
+}
+
+function shifted(rank: number | undefined, by: number | undefined): number | undefined {
+	return rank === undefined || by === undefined ? undefined : rank + by;
+}
+
+function negative(count: number | undefined): number | undefined {
+	return count === undefined ? undefined : -count;
+}
+
+function axesOf(node: Node, facts: Facts): readonly number[] | undefined {
+	return intsOf(node, "axes") ?? facts.numbers(node.inputs[1]);
+}
+
+/** How many numbers a shape given as a value has. */
+function lengthOf(shape: Value | undefined, facts: Facts): number | undefined {
+	const known = facts.view(shape)?.shape[0];
+	if (known !== undefined) return known;
+	const declared = shape?.type?.shape?.[0];
 	if (typeof declared === "number" && declared > 0) return declared;
-	const producer = target?.producer;
-	if (producer?.is("Concat") !== true) return undefined;
-	let size = 0;
-	for (const part of producer.inputs) {
-		const length =
-			facts.view(part)?.shape[0] ?? (part?.producer?.is("Unsqueeze") === true ? scalarLength(part.producer, facts) : undefined);
-		if (length === undefined) return undefined;
-		size += length;
+	const node = shape?.producer;
+	if (node?.is("Shape") === true && node.attributes.size === 0) return facts.rank(node.inputs[0]);
+	if (node?.is("Concat") === true) return sum(node.inputs.map((part) => lengthOf(part, facts)));
+	if (node?.is("Unsqueeze") === true) return facts.rank(node.inputs[0]) === 0 ? 1 : undefined;
+	if (node !== undefined && ["Where", "Mul", "Cast", "Identity"].includes(node.opType)) {
+		const lengths = node.inputs.map((part) => lengthOf(part, facts));
+		return lengths.find((length) => length !== undefined && length > 1);
 	}
-	return size;
+	return undefined;
 }
 
-/** Unsqueeze of a scalar gives a list of one. */
-function scalarLength(node: Node, facts: Facts): number | undefined {
-	return facts.rank(node.inputs[0]) === 0 ? 1 : undefined;
+function sum(lengths: Ranks): number | undefined {
+	return lengths.reduce((total, length) => (total === undefined || length === undefined ? undefined : total + length), 0);
 }

@@ -1,5 +1,5 @@
 // Replaces calls of model-local functions by their bodies.
-import { cloneNode } from "./clone.js";
+import { type CloneContext, cloneNode } from "./clone.js";
 import { addNode, freshName, importOpset, removeNode } from "./edit.js";
 import type { Attribute, FunctionDefinition, Graph, Model, Node, Value } from "./graph.js";
 import { allNodes, graphsBelow } from "./walk.js";
@@ -14,39 +14,37 @@ export function definitionOf(node: Node): FunctionDefinition | undefined {
 /**
  * Inlines every call in the main graph and its bodies for which `wanted` holds, once; calls that were inside the
  * inlined bodies are there for the next round. A function whose operator sets differ from the model's stays.
- * Returns whether anything was inlined.
+ * Returns the nodes that came in.
  */
-export function inlineCalls(model: Model, wanted: (call: Node, definition: FunctionDefinition) => boolean): boolean {
-	let changed = false;
+export function inlineCalls(model: Model, wanted: (call: Node, definition: FunctionDefinition) => boolean): Node[] {
+	const added: Node[] = [];
 	for (const call of [...allNodes(model)]) {
 		const definition = definitionOf(call);
 		if (definition === undefined || !opsetsAgree(model, definition) || !wanted(call, definition)) continue;
-		inlineCall(call, definition);
-		changed = true;
+		added.push(...inlineCall(call, definition));
 	}
-	return changed;
+	return added;
 }
 
 /**
  * Puts the body of `definition` in the place of `call`. The call's outputs keep their names; everything else gets names
- * that nobody else has. Formal inputs that the call leaves out are left out by their readers too.
+ * that nobody else has. Formal inputs that the call leaves out are left out by their readers too. Returns the new nodes.
  */
-export function inlineCall(call: Node, definition: FunctionDefinition): void {
+export function inlineCall(call: Node, definition: FunctionDefinition): Node[] {
 	const { graph } = call;
 	const { body } = definition;
 	const label = call.name === "" ? call.opType : call.name;
 	const values = new Map<Value, Value | undefined>(body.inputs.map((formal, index) => [formal, call.inputs[index]]));
 	const results = resultsOf(call, definition);
 	const attributes = new Map<string, Attribute>([...definition.attributeDefaults, ...call.attributes]);
-	for (const node of body.nodes) {
-		cloneNode(node, graph, {
-			values,
-			attributes,
-			before: call,
-			rename: (name) => `${label}/${name}`,
-			nameOf: (value) => results.get(value) ?? freshName(graph.model, `${label}/${value.name}`),
-		});
-	}
+	const context: CloneContext = {
+		values,
+		attributes,
+		before: call,
+		rename: (name) => `${label}/${name}`,
+		nameOf: (value) => results.get(value) ?? freshName(graph.model, `${label}/${value.name}`),
+	};
+	const added = body.nodes.map((node) => cloneNode(node, graph, context));
 	for (const [index, { value }] of body.outputs.entries()) {
 		const output = call.outputs[index];
 		const source = values.get(value);
@@ -55,6 +53,7 @@ export function inlineCall(call: Node, definition: FunctionDefinition): void {
 	}
 	removeNode(call);
 	for (const { domain } of nodesBelow(body)) importOpset(graph.model, domain, definition.opsets.get(domain) ?? 1);
+	return added;
 }
 
 /** Body values that become an output of the call themselves: computed by a node, and returned once. */
