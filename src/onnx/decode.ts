@@ -16,7 +16,16 @@ import { type Attribute, Graph, Model, type Node, type Value } from "../ir/graph
 import type { Carried } from "../ir/tensor.js";
 import { carry } from "./carry.js";
 import { readTensor, type TensorContext } from "./payload.js";
-import { ATTRIBUTE_TYPE, type AttributeProto, type FunctionProto, type GraphProto, type ModelProto, type NodeProto } from "./schema.js";
+import { domainOf, listedTensors, refuseExternal, refuseRecursion, tensorsOfGraph, tensorsOfSparse } from "./refuse.js";
+import {
+	ATTRIBUTE_TYPE,
+	type AttributeProto,
+	type FunctionProto,
+	floatOfBits,
+	type GraphProto,
+	type ModelProto,
+	type NodeProto,
+} from "./schema.js";
 import { sortNodes } from "./sort.js";
 import { readValueInfo } from "./types.js";
 
@@ -24,9 +33,6 @@ import { readValueInfo } from "./types.js";
 export const NEWEST_OPSET = 28;
 
 const fail = (reason: string) => new DistembError("input", reason);
-
-/** "ai.onnx" is another spelling of the default domain. */
-const domainOf = (domain: string | undefined): string => (domain === undefined || domain === "ai.onnx" ? "" : domain);
 
 /** Names visible in a graph. */
 class Scope {
@@ -64,6 +70,11 @@ export function decodeModel(proto: ModelProto, context: TensorContext): Model {
 	const { graph, functions } = proto;
 	const model = new Model(irVersion, opsets, graph.name ?? "", carry(proto, ["graph", "functions"]), carryGraph(graph));
 	refuseRecursion(functions);
+	for (const training of proto.training_info) {
+		for (const body of [training.initialization, training.algorithm]) {
+			if (body !== undefined) refuseExternal(tensorsOfGraph(body), "training tensor");
+		}
+	}
 	for (const definition of functions) addFunction(model, decodeFunction(definition, model, context));
 	fillGraph(graph, model.graph, undefined, context);
 	return model;
@@ -92,12 +103,7 @@ function fillGraph(proto: GraphProto, graph: Graph, outer: Scope | undefined, co
 		else throw fail(`"${name}" is defined twice in graph "${graph.name}"`);
 	}
 	for (const sparse of proto.sparse_initializer) {
-		if (sparse.values?.data_location === 1 || sparse.indices?.data_location === 1) {
-			throw new DistembError(
-				"refused",
-				`sparse initializer "${sparse.values?.name ?? ""}" has external data, which this tool does not move`,
-			);
-		}
+		refuseExternal(tensorsOfSparse(sparse), "sparse initializer");
 		scope.define(addSparse(graph, sparse.values?.name ?? "", carry(sparse, [])));
 	}
 	for (const node of sortNodes(proto.node)) decodeNode(node, graph, scope, context);
@@ -113,20 +119,30 @@ function fillGraph(proto: GraphProto, graph: Graph, outer: Scope | undefined, co
 }
 
 /** value_info entries about values that the graph computes or stores, and the others: stale ones, and those that repeat an input. */
-function splitValueInfo(proto: GraphProto): Record<"own" | "leftover", GraphProto["value_info"]> {
+function splitValueInfo(proto: GraphProto) {
 	const known = new Set(proto.initializer.map(({ name }) => name ?? ""));
 	for (const node of proto.node) for (const name of node.output) known.add(name);
 	for (const { name } of proto.input) known.delete(name ?? "");
+	known.delete("");
 	const own: GraphProto["value_info"] = [];
 	const leftover: GraphProto["value_info"] = [];
-	for (const info of proto.value_info) (known.delete(info.name ?? "") ? own : leftover).push(info);
-	return { own, leftover };
+	const positions: number[] = [];
+	for (const info of proto.value_info) {
+		if (known.delete(info.name ?? "")) own.push(info);
+		else {
+			leftover.push(info);
+			positions.push(own.length);
+		}
+	}
+	return { own, leftover, positions };
 }
 
 /** What a graph carries besides the lists that the IR owns. */
 function carryGraph(proto: GraphProto): Carried {
 	const copy = withUnknowns(proto);
-	copy.value_info = splitValueInfo(proto).leftover;
+	const { leftover, positions } = splitValueInfo(proto);
+	copy.value_info = leftover;
+	copy.value_info_positions = positions;
 	return carry(copy, ["node", "initializer", "sparse_initializer", "input", "output"]);
 }
 
@@ -142,6 +158,7 @@ function decodeNode(proto: NodeProto, graph: Graph, scope: Scope, context: Tenso
 	const later: AttributeProto[] = [];
 	for (const attribute of proto.attribute) {
 		const name = attribute.name ?? "";
+		if (attributes.has(name)) throw fail(`${label} has two attributes "${name}"`);
 		if (attribute.g !== undefined || attribute.graphs.length > 0) later.push(attribute);
 		attributes.set(name, decodeAttribute(attribute, context));
 	}
@@ -157,25 +174,26 @@ function decodeNode(proto: NodeProto, graph: Graph, scope: Scope, context: Tenso
 			attributes,
 		},
 		undefined,
-		carry(withUnknowns(proto), ["attribute", "input", "output", "name", "op_type", "overload"]),
+		carry(withUnknowns(proto), ["attribute", "input", "output", "op_type"]),
 	);
 	for (const value of node.outputs) if (value !== undefined) scope.define(value);
 	for (const attribute of later) setAttribute(node, attribute.name ?? "", decodeBodies(attribute, node, scope, context));
 }
 
 function decodeAttribute(proto: AttributeProto, context: TensorContext): Attribute {
+	refuseExternal(listedTensors(proto), "listed tensor");
 	if (proto.ref_attr_name !== undefined && proto.ref_attr_name !== "") {
 		return { kind: "reference", name: proto.ref_attr_name, carried: carry(proto, []) };
 	}
 	switch (proto.type ?? guessType(proto)) {
 		case ATTRIBUTE_TYPE.float:
-			return { kind: "float", value: proto.f ?? 0, carried: carry(proto, []) };
+			return { kind: "float", value: floatOfBits(proto.f ?? 0), carried: carry(proto, []) };
 		case ATTRIBUTE_TYPE.int:
 			return { kind: "int", value: BigInt(proto.i?.toString() ?? 0), carried: carry(proto, []) };
 		case ATTRIBUTE_TYPE.string:
 			return { kind: "string", value: Buffer.from(proto.s ?? []).toString("utf8"), carried: carry(proto, []) };
 		case ATTRIBUTE_TYPE.floats:
-			return { kind: "floats", value: proto.floats, carried: carry(proto, []) };
+			return { kind: "floats", value: proto.floats.map(floatOfBits), carried: carry(proto, []) };
 		case ATTRIBUTE_TYPE.ints:
 			return { kind: "ints", value: proto.ints.map((value) => BigInt(value.toString())), carried: carry(proto, []) };
 		case ATTRIBUTE_TYPE.strings:
@@ -210,32 +228,6 @@ function decodeBodies(proto: AttributeProto, node: Node, scope: Scope, context: 
 	return { kind: "graphs", value: proto.graphs.map(body), carried: carry(withUnknowns(proto), ["graphs"]) };
 }
 
-/** ONNX forbids functions that call themselves, directly or through others. */
-function refuseRecursion(functions: readonly FunctionProto[]): void {
-	const key = (domain: string | undefined, name: string | undefined) => `${domainOf(domain)}.${name ?? ""}`;
-	const calls = new Map(functions.map((definition) => [key(definition.domain, definition.name), calledBy(definition.node, key)]));
-	const state = new Map<string, "open" | "done">();
-	const visit = (name: string) => {
-		if (state.get(name) === "done") return;
-		if (state.get(name) === "open") throw fail(`function "${name}" calls itself`);
-		state.set(name, "open");
-		for (const callee of calls.get(name) ?? []) if (calls.has(callee)) visit(callee);
-		state.set(name, "done");
-	};
-	for (const name of calls.keys()) visit(name);
-}
-
-function calledBy(nodes: readonly NodeProto[], key: (domain: string | undefined, name: string | undefined) => string): Set<string> {
-	const called = new Set<string>();
-	for (const node of nodes) {
-		called.add(key(node.domain, node.op_type));
-		for (const { g, graphs } of node.attribute) {
-			for (const body of g === undefined ? graphs : [g, ...graphs]) for (const callee of calledBy(body.node, key)) called.add(callee);
-		}
-	}
-	return called;
-}
-
 function decodeFunction(proto: FunctionProto, model: Model, context: TensorContext) {
 	const name = proto.name ?? "";
 	const body = new Graph(model, name);
@@ -252,9 +244,19 @@ function decodeFunction(proto: FunctionProto, model: Model, context: TensorConte
 		name,
 		overload: proto.overload ?? "",
 		attributeNames: [...proto.attribute],
-		attributeDefaults: new Map(proto.attribute_proto.map((attribute) => [attribute.name ?? "", decodeAttribute(attribute, context)])),
+		attributeDefaults: defaultsOf(proto, context),
 		opsets: opsetsOf(proto.opset_import),
 		body,
-		carried: carry(withUnknowns(proto), ["node", "input", "output"]),
+		carried: carry(withUnknowns(proto), ["node", "input", "output", "attribute_proto"]),
 	};
+}
+
+function defaultsOf(proto: FunctionProto, context: TensorContext): Map<string, Attribute> {
+	const defaults = new Map<string, Attribute>();
+	for (const attribute of proto.attribute_proto) {
+		const name = attribute.name ?? "";
+		if (defaults.has(name)) throw fail(`function "${proto.name ?? ""}" has two attributes "${name}"`);
+		defaults.set(name, decodeAttribute(attribute, context));
+	}
+	return defaults;
 }

@@ -9,6 +9,7 @@ import { FileRange } from "./payload.js";
 import {
 	ATTRIBUTE_TYPE,
 	type AttributeProto,
+	bitsOfFloat,
 	type FunctionProto,
 	type GraphProto,
 	ModelMessage,
@@ -114,9 +115,10 @@ class Encoder {
 	}
 
 	#graph(graph: Graph): GraphProto {
-		const leftover = restore<GraphProto>(graph.carried, {}).value_info ?? [];
+		const original = restore<GraphProto>(graph.carried, {});
+		const described = graph.described.map((value) => writeValueInfo(value.name, value.info));
 		return restore<GraphProto>(graph.carried, {
-			name: graph.name,
+			...changed(original, { name: graph.name }),
 			node: graph.nodes.map((node) => this.#node(node)),
 			initializer: graph.initializers.flatMap((value) => (value.tensor === undefined ? [] : [this.#tensor(value.tensor, value.name)])),
 			sparse_initializer: graph.sparse.map((value) =>
@@ -124,7 +126,7 @@ class Encoder {
 			),
 			input: graph.inputs.map((value) => writeValueInfo(value.name, value.info)),
 			output: graph.outputs.map(({ value, info }) => writeValueInfo(value.name, info)),
-			value_info: [...graph.described.map((value) => writeValueInfo(value.name, value.info)), ...leftover],
+			value_info: interleaved(described, original.value_info ?? [], original.value_info_positions ?? []),
 		});
 	}
 
@@ -135,10 +137,9 @@ class Encoder {
 			op_type: node.opType,
 			attribute: [...node.attributes].map(([name, attribute]) => this.#attribute(name, attribute)),
 		};
-		if (node.name !== "") fields.name = node.name;
-		if (node.overload !== "") fields.overload = node.overload;
 		if (node.carried === undefined && node.domain !== "") fields.domain = node.domain;
-		return restore<NodeProto>(node.carried, fields);
+		const original = restore<NodeProto>(node.carried, {});
+		return restore<NodeProto>(node.carried, { ...fields, ...changed(original, { name: node.name, overload: node.overload }) });
 	}
 
 	#attribute(name: string, attribute: Attribute): AttributeProto {
@@ -177,8 +178,26 @@ class Encoder {
 			input: body.inputs.map(({ name }) => name),
 			output: body.outputs.map(({ value }) => value.name),
 			node: body.nodes.map((node) => this.#node(node)),
+			attribute_proto: [...definition.attributeDefaults].map(([name, attribute]) => this.#attribute(name, attribute)),
 		});
 	}
+}
+
+/** The texts of `now` that differ from what was carried: an empty text that was not written out stays so, and the other way round. */
+function changed<T extends object>(original: T, now: Partial<T>): Partial<T> {
+	const entries = Object.entries(now).filter(([field, text]) => text !== (Reflect.get(original, field) ?? ""));
+	return Object.fromEntries(entries) as Partial<T>;
+}
+
+/** Entries that the IR owns, and between them those that it does not, each after as many owned ones as in the file. */
+function interleaved<T>(owned: readonly T[], others: readonly T[], positions: readonly number[]): T[] {
+	const merged: T[] = [];
+	let next = 0;
+	for (const [index, entry] of owned.entries()) {
+		while (next < others.length && (positions[next] ?? 0) <= index) merged.push(...others.slice(next, ++next));
+		merged.push(entry);
+	}
+	return [...merged, ...others.slice(next)];
 }
 
 const names = (values: readonly (Value | undefined)[]): string[] => values.map((value) => value?.name ?? "");
@@ -215,9 +234,9 @@ function plainAttribute(attribute: Attribute): Partial<AttributeProto> {
 		case "ints":
 			return { type: ATTRIBUTE_TYPE.ints, ints: attribute.value.map((value) => Long.fromString(value.toString())) };
 		case "float":
-			return { type: ATTRIBUTE_TYPE.float, f: attribute.value };
+			return { type: ATTRIBUTE_TYPE.float, f: bitsOfFloat(attribute.value) };
 		case "floats":
-			return { type: ATTRIBUTE_TYPE.floats, floats: [...attribute.value] };
+			return { type: ATTRIBUTE_TYPE.floats, floats: attribute.value.map(bitsOfFloat) };
 		case "string":
 			return { type: ATTRIBUTE_TYPE.string, s: Buffer.from(attribute.value, "utf8") };
 		case "strings":

@@ -8,14 +8,26 @@ import { DistembError } from "../errors.js";
 import { ModelMessage, PAYLOAD_FIELD } from "./schema.js";
 import type { ByteSource } from "./source.js";
 
+const LEN = 2;
+
+/** The greatest field number of protobuf. */
+const MAX_FIELD = 2 ** 29 - 1;
+
 /** Payloads of at most this many bytes stay in the skeleton. */
 const SMALL = 1024;
 
 /** Deeper nesting of messages than this is an attack, not a model (ONNX Runtime recurses too). */
 const MAX_DEPTH = 200;
 
-/** TensorProto fields that can be large: raw_data and the packed typed fields. */
-const PAYLOAD_FIELDS: ReadonlySet<number> = new Set([4, 5, 7, 9, 10, 11]);
+/** TensorProto fields that can be large: raw_data and the typed fields, with the wire type of a number that stands alone. */
+const PAYLOAD_FIELDS: ReadonlyMap<number, number> = new Map([
+	[4, 5],
+	[5, 0],
+	[7, 0],
+	[9, LEN],
+	[10, 1],
+	[11, 0],
+]);
 
 /** A payload's place: the number of the TensorProto field and the byte range in the source. */
 export interface PayloadRange {
@@ -26,8 +38,6 @@ export interface PayloadRange {
 
 /** A piece of an encoded file: bytes, or a payload that the writer copies from where it is. */
 export type Segment = Uint8Array | PayloadRange;
-
-const LEN = 2;
 
 /** Message types on the way from ModelProto to a TensorProto: per type, field id → message type. */
 function routes(): Map<protobuf.Type, Map<number, protobuf.Type>> {
@@ -79,20 +89,27 @@ function broken(reason: string): DistembError {
 	return new DistembError("input", `is not an ONNX model: ${reason}`);
 }
 
+/** Bytes of the source that stay as they are; they are read when the message is put together. */
+interface Copied {
+	readonly from: number;
+	readonly to: number;
+}
+
 interface Rewritten {
-	readonly segments: Segment[];
+	readonly segments: (Segment | Copied)[];
 	readonly length: number;
 }
 
-type TensorField = (field: number, start: number, end: number) => Rewritten | undefined;
+/** What becomes of a field of a tensor; undefined: it is copied. Made anew for each tensor. */
+type TensorField = (field: number, wire: number, start: number, end: number) => Rewritten | undefined;
 
 /** Walks a message and rewrites tensor fields with `onTensor`; everything else is copied. */
 class Transcoder {
 	readonly #source: ByteSource;
-	readonly #onTensor: TensorField;
+	readonly #onTensor: () => TensorField;
 	#position = 0;
 
-	constructor(source: ByteSource, onTensor: TensorField) {
+	constructor(source: ByteSource, onTensor: () => TensorField) {
 		this.#source = source;
 		this.#onTensor = onTensor;
 	}
@@ -100,7 +117,8 @@ class Transcoder {
 	message(type: protobuf.Type, start: number, end: number, depth: number): Rewritten {
 		if (depth > MAX_DEPTH) throw broken(`messages are nested more than ${MAX_DEPTH} deep`);
 		const children = ROUTES.get(type);
-		const segments: Segment[] = [];
+		const onTensor = type === TENSOR ? this.#onTensor() : undefined;
+		const segments: (Segment | Copied)[] = [];
 		let length = 0;
 		const push = (part: Rewritten) => {
 			for (const segment of part.segments) segments.push(segment);
@@ -109,7 +127,7 @@ class Transcoder {
 		this.#position = start;
 		let copied = start;
 		const copyUpTo = (position: number) => {
-			if (position > copied) push(plain(this.#source.read(copied, position).slice()));
+			if (position > copied) push({ segments: [{ from: copied, to: position }], length: position - copied });
 		};
 		while (this.#position < end) {
 			const at = this.#position;
@@ -117,18 +135,16 @@ class Transcoder {
 			const field = Math.floor(key / 8);
 			const wire = key % 8;
 			if (field === 0) throw broken("a field has number 0");
-			if (wire !== LEN) {
-				this.#skip(wire, end);
-				continue;
-			}
-			const size = this.#varint(end);
+			if (field > MAX_FIELD) throw broken(`a field has number ${field}`);
+			const size = wire === LEN ? this.#varint(end) : 0;
 			const from = this.#position;
-			const to = from + size;
-			if (to > end) throw broken(`a field announces ${size} bytes where ${end - from} are left`);
-			const child = children?.get(field);
+			if (size > end - from) throw broken(`a field announces ${size} bytes where ${end - from} are left`);
+			if (wire !== LEN) this.#skip(wire, end);
+			const to = wire === LEN ? from + size : this.#position;
+			const child = wire === LEN ? children?.get(field) : undefined;
 			let part: Rewritten | undefined;
 			if (child !== undefined) part = wrap(field, this.message(child, from, to, depth + 1));
-			else if (type === TENSOR) part = this.#onTensor(field, from, to);
+			else part = onTensor?.(field, wire, from, to);
 			if (part !== undefined) {
 				copyUpTo(at);
 				push(part);
@@ -171,31 +187,59 @@ function wrap(field: number, body: Rewritten): Rewritten {
 	return { segments: [header, ...body.segments], length: header.byteLength + body.length };
 }
 
-function concatenate(segments: readonly Segment[]): Uint8Array {
-	return Buffer.concat(segments.filter((segment) => segment instanceof Uint8Array));
+/** Bytes copied at a time. */
+const CHUNK = 1 << 18;
+
+/** The message in one array; nothing else holds its bytes. */
+function assemble({ segments, length }: Rewritten, source: ByteSource): Uint8Array {
+	const bytes = new Uint8Array(length);
+	let at = 0;
+	for (const segment of segments) {
+		if (segment instanceof Uint8Array) {
+			bytes.set(segment, at);
+			at += segment.byteLength;
+		} else if ("from" in segment) {
+			for (let from = segment.from; from < segment.to; from += CHUNK) {
+				const piece = source.read(from, Math.min(segment.to, from + CHUNK));
+				bytes.set(piece, at);
+				at += piece.byteLength;
+			}
+		}
+	}
+	return bytes;
 }
 
-/** The skeleton of a model file, ready for protobufjs; payload references carry ranges of `source`. */
+/**
+ * The skeleton of a model file, ready for protobufjs; payload references carry ranges of `source`.
+ * Once a part of a field is referred to, so are the parts that follow it, single numbers included: what stays comes first.
+ */
 export function lift(source: ByteSource): Uint8Array {
-	const transcoder = new Transcoder(source, (field, start, end) => {
-		if (field === PAYLOAD_FIELD) throw broken(`a tensor uses field ${PAYLOAD_FIELD}`);
-		if (!PAYLOAD_FIELDS.has(field) || end - start <= SMALL) return undefined;
-		return wrap(PAYLOAD_FIELD, plain(encodeReference({ field, start, end })));
+	const transcoder = new Transcoder(source, () => {
+		const lifted = new Set<number>();
+		return (field, wire, start, end) => {
+			if (field === PAYLOAD_FIELD) throw broken(`a tensor uses field ${PAYLOAD_FIELD}`);
+			const alone = PAYLOAD_FIELDS.get(field);
+			if (alone === undefined || (wire !== LEN && wire !== alone)) return undefined;
+			if (end - start <= SMALL && !lifted.has(field)) return undefined;
+			lifted.add(field);
+			return wrap(PAYLOAD_FIELD, plain(encodeReference({ field, start, end })));
+		};
 	});
-	return concatenate(transcoder.message(ModelMessage, 0, source.size, 0).segments);
+	return assemble(transcoder.message(ModelMessage, 0, source.size, 0), source);
 }
 
 /** The file that an encoded skeleton stands for, and its length in bytes. */
 export function lower(skeleton: Uint8Array): { readonly segments: readonly Segment[]; readonly length: number } {
 	const source: ByteSource = { size: skeleton.byteLength, read: (start, end) => skeleton.subarray(start, end) };
-	const transcoder = new Transcoder(source, (field, start, end) => {
+	const transcoder = new Transcoder(source, () => (field, _wire, start, end) => {
 		if (field !== PAYLOAD_FIELD) return undefined;
 		const range = decodeReference(skeleton.subarray(start, end));
 		const size = range.end - range.start;
 		const header = Buffer.concat([tag(range.field, LEN), varint(size)]);
 		return { segments: [header, range], length: header.byteLength + size };
 	});
-	return transcoder.message(ModelMessage, 0, skeleton.byteLength, 0);
+	const { segments, length } = transcoder.message(ModelMessage, 0, skeleton.byteLength, 0);
+	return { segments: segments.map((segment) => ("from" in segment ? skeleton.subarray(segment.from, segment.to) : segment)), length };
 }
 
 const REFERENCE = ModelMessage.root.lookupType("PayloadReference");

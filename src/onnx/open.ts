@@ -26,8 +26,8 @@ export interface OpenModel {
 export function openModel(file: string): OpenModel {
 	if (!existsSync(file)) throw new DistembError("input", "no such file", { at: file });
 	if (statSync(file).isDirectory()) throw new DistembError("input", "is a directory where a file is due", { at: file });
-	const source = new SourceFile(file);
 	const external = new ExternalFiles(path.dirname(file));
+	const source = new SourceFile(file);
 	const close = () => {
 		source.close();
 		external.close();

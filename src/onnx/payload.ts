@@ -6,6 +6,7 @@ import { carry } from "./carry.js";
 import type { ExternalFiles } from "./external.js";
 import type { TensorProto } from "./schema.js";
 import type { SourceFile } from "./source.js";
+import { hasTypedField, TypedNumbers } from "./typed.js";
 
 const RAW = 9;
 const EXTERNAL = 1;
@@ -77,6 +78,7 @@ function payloadOf(
 ): { data: TensorData | undefined; placement: Placement } {
 	const bytes = byteLengthOf(dtype, count);
 	if (proto.data_location === EXTERNAL) {
+		if (dtype === "string") throw fail("holds strings as external data, which ONNX does not allow");
 		const range = context.external.locate(proto, bytes);
 		return { data: range.data, placement: { kind: "external", location: range.location } };
 	}
@@ -97,94 +99,15 @@ function payloadOf(
 	return typedPayload(proto, dtype, count, context, fail);
 }
 
-type NumberField = "float_data" | "int32_data" | "int64_data" | "double_data" | "uint64_data";
-
-const FIELDS: Readonly<Record<NumberField, number>> = { float_data: 4, int32_data: 5, int64_data: 7, double_data: 10, uint64_data: 11 };
-
-/** The typed field in which ONNX stores each type when raw_data is not used. */
-function fieldOf(dtype: DType): NumberField {
-	switch (dtype) {
-		case "float32":
-		case "complex64":
-			return "float_data";
-		case "float64":
-		case "complex128":
-			return "double_data";
-		case "int64":
-			return "int64_data";
-		case "uint32":
-		case "uint64":
-			return "uint64_data";
-		default:
-			return "int32_data";
-	}
-}
-
-function hasTypedField(proto: TensorProto): boolean {
-	return Object.keys(FIELDS).some((field) => proto[field as NumberField].length > 0) || proto.payload.some(({ field }) => field !== RAW);
-}
-
 function typedPayload(proto: TensorProto, dtype: DType, count: number, context: TensorContext, fail: Fail) {
-	const field = fieldOf(dtype);
 	const bytes = byteLengthOf(dtype, count);
-	const ranges = proto.payload.filter((reference) => reference.field === FIELDS[field]);
-	const fixed = field === "float_data" ? 4 : field === "double_data" ? 8 : undefined;
-	const first = ranges[0];
-	if (fixed !== undefined && ranges.length === 1 && first !== undefined && proto[field].length === 0) {
-		const start = first.start.toNumber();
-		const length = first.end.toNumber() - start;
-		if (length !== bytes) throw fail(`holds ${length} bytes where its dimensions say ${bytes}`);
-		return { data: new FileRange(context.file, start, length), placement: INLINE };
-	}
-	const numbers = () => {
-		const values: (number | bigint)[] = [];
-		for (const value of proto[field]) values.push(typeof value === "number" ? value : BigInt(value.toString()));
-		for (const { start, end } of ranges) readPacked(context.file.read(start.toNumber(), end.toNumber()), field, values);
-		return values;
-	};
-	const entries = ranges.length > 0 ? numbers().length : proto[field].length;
+	const numbers = new TypedNumbers(proto, dtype, context.file);
 	const expected = bitsOf(dtype) < 8 ? bytes : dtype.startsWith("complex") ? count * 2 : count;
-	if (entries !== expected) throw fail(`holds ${entries} numbers where its dimensions say ${expected}`);
-	return { data: new LazyBytes(bytes, () => packNumbers(numbers(), dtype, bytes)), placement: INLINE };
-}
-
-function readPacked(bytes: Uint8Array, field: NumberField, into: (number | bigint)[]): void {
-	const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-	if (field === "float_data") for (let at = 0; at + 4 <= bytes.byteLength; at += 4) into.push(view.getFloat32(at, true));
-	else if (field === "double_data") for (let at = 0; at + 8 <= bytes.byteLength; at += 8) into.push(view.getFloat64(at, true));
-	else {
-		const small = field === "int32_data";
-		let low = 0;
-		let value = 0n;
-		let shift = 0;
-		for (const byte of bytes) {
-			if (small && shift < 28) low += (byte & 127) * 2 ** shift;
-			else if (small) low += (byte & 15) * 2 ** 28 * (shift === 28 ? 1 : 0);
-			else value |= BigInt(byte & 127) << BigInt(shift);
-			shift += 7;
-			if (byte < 128) {
-				into.push(small ? low | 0 : field === "int64_data" ? BigInt.asIntN(64, value) : BigInt.asUintN(64, value));
-				low = 0;
-				value = 0n;
-				shift = 0;
-			}
-		}
-	}
-}
-
-function packNumbers(values: readonly (number | bigint)[], dtype: DType, bytes: number): Uint8Array {
-	const packed = new Uint8Array(bytes);
-	const view = new DataView(packed.buffer);
-	const width = Math.max(8, bitsOf(dtype)) / (dtype.startsWith("complex") ? 16 : 8);
-	const real = dtype === "float32" || dtype === "float64" || dtype.startsWith("complex");
-	values.forEach((value, index) => {
-		const at = index * width;
-		if (real && width === 4) view.setFloat32(at, Number(value), true);
-		else if (real) view.setFloat64(at, Number(value), true);
-		else if (width === 8) view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)), true);
-		else if (width === 4) view.setUint32(at, Number(value) >>> 0, true);
-		else if (width === 2) view.setUint16(at, Number(value) & 0xffff, true);
-		else view.setUint8(at, Number(value) & 0xff);
-	});
-	return packed;
+	if (numbers.count !== expected) throw fail(`holds ${numbers.count} numbers where its dimensions say ${expected}`);
+	const { contiguous } = numbers;
+	const data =
+		contiguous === undefined
+			? new LazyBytes(bytes, () => numbers.toBytes(dtype, bytes))
+			: new FileRange(context.file, contiguous.start, contiguous.end - contiguous.start);
+	return { data, placement: INLINE };
 }

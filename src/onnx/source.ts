@@ -1,5 +1,5 @@
 // A file that is read by ranges, never as a whole.
-import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { DistembError } from "../errors.js";
 
 /** Anything that gives bytes by position. */
@@ -19,7 +19,8 @@ export class SourceFile implements ByteSource {
 
 	constructor(path: string) {
 		try {
-			this.#descriptor = openSync(path, "r");
+			// Opening a pipe would wait for a writer, unless told not to.
+			this.#descriptor = openSync(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
 		} catch (cause) {
 			throw inputError(path, cause);
 		}

@@ -1,0 +1,58 @@
+// Every committed model is read and written again: an independent reader sees no difference, and a second time changes no byte.
+import { copyFileSync, cpSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, it } from "vitest";
+import { wireDifference } from "../support/compare.js";
+import { encodedInPlace, FIXTURES, roundTrip, soundFixtures, temporaryFolder, withModel } from "../support/models.js";
+import { decodeByPeer, firstDifference, withPlainExternalData } from "../support/peer.js";
+
+const folder = temporaryFolder();
+
+describe("round trip", () => {
+	it.each(soundFixtures())("%s: keeps_everything_that_an_independent_reader_knows", (name) => {
+		const file = path.join(FIXTURES, name);
+		const original = readFileSync(file);
+		const written = withModel(file, encodedInPlace);
+		const [before, after] = [original, written].map((bytes) => withPlainExternalData(decodeByPeer(bytes)));
+		expect(firstDifference(before, after)).toBeUndefined();
+	});
+
+	it.each(inlineFixtures())("%s: keeps_every_field_on_the_wire", (name) => {
+		const file = path.join(FIXTURES, name);
+		expect(wireDifference(readFileSync(file), withModel(file, encodedInPlace))).toBeUndefined();
+	});
+
+	it.each(soundFixtures())("%s: writes_the_same_bytes_the_second_time", (name) => {
+		const copy = path.join(folder, path.dirname(name), path.basename(name));
+		cpSync(path.join(FIXTURES, path.dirname(name)), path.dirname(copy), { recursive: true, filter: keepsSmall });
+		copyFileSync(path.join(FIXTURES, name), copy);
+		const first = withModel(copy, encodedInPlace);
+		const second = roundTrip(copy, first);
+		expect(Buffer.compare(first, second)).toBe(0);
+	});
+});
+
+/** Those without external data, whose entries are completed when they are written. */
+function inlineFixtures(): string[] {
+	return soundFixtures().filter((name) => !name.includes("external-"));
+}
+
+/** Data files are needed beside the copy, other models are not. */
+function keepsSmall(file: string): boolean {
+	return !file.endsWith(".onnx") && !file.endsWith(".npy") && !file.endsWith(".txt");
+}
+
+describe("the comparison", () => {
+	it("notices_one_changed_bit_of_a_tensor", () => {
+		const bytes = readFileSync(path.join(FIXTURES, "patterns/e01-gather.onnx"));
+		const changed = Uint8Array.from(bytes);
+		const table = bytes.indexOf(withModel(path.join(FIXTURES, "patterns/e01-gather.onnx"), firstTensor));
+		changed[table] = (changed[table] ?? 0) ^ 1;
+		expect(firstDifference(decodeByPeer(bytes), decodeByPeer(changed))).toMatch(/initializer\.\d+\.rawData: other bytes/);
+	});
+});
+
+function firstTensor({ model }: Parameters<Parameters<typeof withModel>[1]>[0]): Uint8Array {
+	const tensor = model.graph.initializers.map((value) => value.tensor).find((held) => held !== undefined && held.byteLength > 1024);
+	return tensor?.bytes() ?? new Uint8Array(0);
+}
