@@ -45,6 +45,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 	gradient: ["ir", "src/errors.ts"],
 	runtime: ["ir", "onnx", "linalg", "src/errors.ts"],
 	data: ["ir", "src/errors.ts"],
+	metrics: ["src/errors.ts"],
 	report: ["ir", "src/errors.ts"],
 };
 
