@@ -17,11 +17,13 @@ export function truthProblems(entry: ZooEntry, report: CompileReport): string | 
 				"lookup",
 				table.lookups,
 				found.flatMap((vocabulary) => here(vocabulary.lookups)),
+				inlined,
 			) ??
 			compareUses(
 				"projection",
 				table.projections,
 				found.flatMap((vocabulary) => here(vocabulary.projections)),
+				inlined,
 			) ??
 			compareCopies(table, found, file);
 		if (problem !== undefined) return problem;
