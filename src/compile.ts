@@ -7,7 +7,7 @@ import { verify } from "../passes/verify/index.js";
 import { DistembError } from "./errors.js";
 import { type Bundle, openBundle, StagedOutput } from "./onnx/index.js";
 import { type CommonOptions, type CompileOptions, givenOptions, type LocateOptions, resolveOptions, threadsOf } from "./options.js";
-import { type PassRunner, runPass } from "./pass.js";
+import { type PassRunner, runPass, timed } from "./pass.js";
 import { type CompileReport, factorReports, type InspectReport, inspectReport, passReports, verificationReports } from "./report/report.js";
 import { TOOL } from "./version.js";
 import { checkPaths, factsOf, loadedFrom, outputName, weightBytesOf, writeBundle } from "./workspace.js";
@@ -54,7 +54,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 
 	const reconstructed = await runPass(reconstruct(options), factorized, runner);
 	const quantized = await runPass(quantize(options), reconstructed, runner);
-	const bytes = await writeBundle(staged, bundle, output, options);
+	const bytes = await timed("write", runner, () => writeBundle(staged, bundle, output, options));
 	const verified = await runPass(
 		verify({ resultPathOf: ({ name }) => staged.pathOf(outputName(bundle, name, output)) }),
 		quantized,

@@ -70,3 +70,11 @@ export async function runPass<In, Out extends HasModels>(pass: Pass<In, Out>, st
 	runner.records.push({ name: pass.name, milliseconds: performance.now() - start, log });
 	return after;
 }
+
+/** Records work that is no pass (it changes no state) under `name`. */
+export async function timed<T>(name: string, runner: PassRunner, work: () => Promise<T>): Promise<T> {
+	const start = performance.now();
+	const result = await work();
+	runner.records.push({ name, milliseconds: performance.now() - start, log: [] });
+	return result;
+}

@@ -1,5 +1,13 @@
 // Reports as text for a terminal.
-import type { CompileReport, FactorReport, InspectReport, RejectedReport, UseReport, VocabularyReport } from "./report.js";
+import type {
+	CompileReport,
+	FactorReport,
+	InspectReport,
+	RejectedReport,
+	UseReport,
+	VerificationReport,
+	VocabularyReport,
+} from "./report.js";
 
 const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
 
@@ -70,18 +78,35 @@ export function compileText(report: CompileReport): string {
 	const change = percent(1 - output.bytes / input.bytes);
 	lines.push(`${input.path} (${formatBytes(input.bytes)}) → ${output.path} (${formatBytes(output.bytes)}), ${change} smaller`);
 	for (const factor of report.factors) lines.push(factorText(factor, report.vocabularies));
-	for (const { file, ran, reason, outputs } of report.verification) {
-		if (!ran) lines.push(`verified   ${file}: not run, ${reason ?? "for an unknown reason"}`);
-		for (const compared of outputs) {
-			const kl = compared.kl === undefined ? "" : `, KL ${short(compared.kl)} nats`;
-			const top = compared.top1Agreement === undefined ? "" : `, top-1 agreement ${percent(compared.top1Agreement)}`;
-			const largest = `max |Δ| ${short(compared.maxDifference)} (${short(compared.relativeDifference)} relative)`;
-			lines.push(`verified   ${file}  ${compared.output}: ${largest}${kl}${top}  [${compared.inputs}]`);
-		}
-	}
+	for (const verification of report.verification) lines.push(...verificationText(verification));
 	const seconds = report.passes.map(({ name, milliseconds }) => `${name} ${(milliseconds / 1000).toFixed(2)}`).join(", ");
 	lines.push(`seconds    ${seconds}`);
 	return lines.join("\n");
+}
+
+/** A line for each output with token scores, over all inputs tried, and one for all other outputs. */
+function verificationText({ file, ran, reason, outputs }: VerificationReport): string[] {
+	if (!ran) return [`verified   ${file}: not run: ${reason ?? "for an unknown reason"}`];
+	const scores = outputs.filter(({ kl }) => kl !== undefined);
+	const lines = [...new Set(scores.map(({ output }) => output))].map((output) => {
+		const runs = scores.filter((run) => run.output === output);
+		const kl = range(runs.map((run) => run.kl ?? 0));
+		const top = range(runs.map((run) => 100 * (run.top1Agreement ?? 0)));
+		const difference = short(Math.max(...runs.map(({ maxDifference }) => maxDifference)));
+		return `verified   ${file}  ${output}: KL ${kl} nats, top-1 agreement ${top} %, max |Δ| ${difference}  (${plural(runs.length, "kind")} of inputs)`;
+	});
+	const others = outputs.filter(({ kl }) => kl === undefined).sort((a, b) => b.relativeDifference - a.relativeDifference);
+	const [worst] = others;
+	if (worst !== undefined) {
+		const which = others.every(({ output }) => output === worst.output) ? worst.output : `other outputs, worst ${worst.output}`;
+		lines.push(`verified   ${file}  ${which}: max |Δ| ${short(worst.maxDifference)} (${short(worst.relativeDifference)} relative)`);
+	}
+	return lines;
+}
+
+function range(values: readonly number[]): string {
+	const [least, most] = [short(Math.min(...values)), short(Math.max(...values))];
+	return least === most ? least : `${least} to ${most}`;
 }
 
 function factorText(factor: FactorReport, vocabularies: readonly VocabularyReport[]): string {
