@@ -5,7 +5,6 @@ import type { Attribute, Model } from "../ir/graph.js";
 import type { Tensor, TensorData } from "../ir/tensor.js";
 import { allGraphs } from "../ir/walk.js";
 import type { ExternalPlace } from "./encode.js";
-import { FileRange } from "./payload.js";
 
 /** Payloads of this size and more start on a page, so that runtimes can map them. */
 const PAGE = 4096;
@@ -27,7 +26,7 @@ export class DataLayout {
 	/** @param rename gives the location of an input's data file in the output */
 	add(model: Model, rename: (location: string) => string): void {
 		for (const tensor of tensorsOf(model)) {
-			if (tensor.placement.kind === "external") this.#add(tensor, rename(tensor.placement.location));
+			if (tensor.placement.kind === "external") this.#add(tensor, rename(path.posix.normalize(tensor.placement.location)));
 		}
 	}
 
@@ -42,8 +41,7 @@ export class DataLayout {
 	#add(tensor: Tensor, location: string): void {
 		const { data } = tensor;
 		if (data === undefined) throw new DistembError("internal", "a tensor without values cannot be written");
-		const identity = payloadIdentity(data);
-		const key = typeof identity === "string" ? `${location}\0${identity}` : identity;
+		const key = data.identity === undefined ? data : `${location}\0${data.identity}`;
 		const place = this.#known.get(key) ?? this.#append(location, data);
 		this.#known.set(key, place);
 		this.#places.set(tensor, place);
@@ -58,11 +56,6 @@ export class DataLayout {
 		file.length = offset + data.byteLength;
 		return { location, offset };
 	}
-}
-
-/** Equal for payloads that are the same bytes of the same file, or the same object in memory. */
-export function payloadIdentity(data: TensorData): string | TensorData {
-	return data instanceof FileRange ? `${data.file.path}\0${data.start}\0${data.byteLength}` : data;
 }
 
 /** Every tensor of a model: initializers and attributes, in every graph and function. */
@@ -89,6 +82,7 @@ export function renamedLocation(location: string, inputFile: string, outputFile:
 	if (from === to) return location;
 	const folder = path.posix.dirname(location);
 	const name = path.posix.basename(location);
-	const renamed = name.startsWith(from) ? to + name.slice(from.length) : `${to}.${name}`;
+	const rest = name.startsWith(from) ? name.slice(from.length) : undefined;
+	const renamed = rest !== undefined && /^($|[^\p{L}\p{N}])/u.test(rest) ? to + rest : `${to}.${name}`;
 	return folder === "." ? renamed : `${folder}/${renamed}`;
 }

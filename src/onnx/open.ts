@@ -1,5 +1,5 @@
 // Opens a model file: checks it, builds its IR, and keeps its files open for payloads.
-import { existsSync, statSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import path from "node:path";
 import { DistembError } from "../errors.js";
 import { problems } from "../ir/check.js";
@@ -34,6 +34,9 @@ export function openModel(file: string): OpenModel {
 	};
 	try {
 		const model = decodeModel(parse(source), { file: source, external });
+		for (const [location, { path: real }] of external.files) {
+			if (real === realpathSync(file)) throw new DistembError("refused", `has external data in the model file itself ("${location}")`);
+		}
 		for (const problem of problems(model)) throw new DistembError("input", `is not a sound model: ${problem}`);
 		return { path: file, model, source, external, close };
 	} catch (error) {

@@ -23,6 +23,10 @@ export class FileRange implements TensorData {
 		this.byteLength = byteLength;
 	}
 
+	get identity(): string {
+		return `${this.file.path}\0${this.start}\0${this.byteLength}`;
+	}
+
 	read(start: number, end: number): Uint8Array {
 		return this.file.read(this.start + start, this.start + end);
 	}

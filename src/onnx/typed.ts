@@ -115,8 +115,14 @@ export class TypedNumbers {
 		return (range.end - range.start) / width;
 	}
 
+	/** The bytes of a range, piece by piece through one buffer. */
 	*#pieces({ start, end }: Range): Generator<Uint8Array> {
-		for (let at = start; at < end; at += CHUNK) yield this.#file.read(at, Math.min(end, at + CHUNK));
+		const buffer = new Uint8Array(Math.min(CHUNK, end - start));
+		for (let at = start; at < end; at += CHUNK) {
+			const piece = buffer.subarray(0, Math.min(CHUNK, end - at));
+			this.#file.readInto(piece, at);
+			yield piece;
+		}
 	}
 
 	/** Calls `each` with the lower and upper 32 bits of every varint; returns their count. */

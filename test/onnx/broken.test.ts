@@ -145,7 +145,7 @@ describe("models that are protobuf but not sound", () => {
 		}
 	});
 
-	it("a_chain_of_20000_functions_is_no_reason_to_crash", () => {
+	it("a_chain_of_5000_functions_is_no_reason_to_crash", () => {
 		const definition = (index: number) =>
 			message(
 				25,
@@ -156,10 +156,10 @@ describe("models that are protobuf but not sound", () => {
 				message(5, "b"),
 				message(7, node(`F${index + 1}`, ["a"], ["b"], message(7, "local"))),
 			);
-		const chain = Array.from({ length: 20_000 }, (_, index) => definition(index));
-		const last = message(25, message(1, "F20000"), message(10, "local"), message(4, "a"), message(5, "a"));
+		const chain = Array.from({ length: 5000 }, (_, index) => definition(index));
+		const last = message(25, message(1, "F5000"), message(10, "local"), message(4, "a"), message(5, "a"));
 		withBytes(file, model(join(neg, io), ...chain, last, message(8, message(1, "local"), number(2, 1))), ({ model: opened }) => {
-			expect(opened.functions.length).toBe(20_001);
+			expect(opened.functions.length).toBe(5001);
 		});
 	});
 
