@@ -1,8 +1,9 @@
 // The decision: which of the tables are vocabularies. By structure and size, never by name.
 import { DistembError } from "../../src/errors.js";
 import { sameContent } from "./content.js";
+import { combinedWithOthers } from "./foreign.js";
 import { embeddingLayers } from "./groups.js";
-import { type Entry, headOf, inputsOf, nameOf, type Survey } from "./survey.js";
+import { type Entry, headOf, inputsOf, isTall, nameOf, type Survey } from "./survey.js";
 
 /** The largest table of an embedding layer is its vocabulary if it has this many times the rows of the next. */
 const DOMINANCE = 4;
@@ -19,9 +20,9 @@ export function chooseVocabularies(surveys: readonly Survey[], named: Named): En
 	return [...new Set([...lookups, ...heads])];
 }
 
-/** Tables whose ids are given from outside. */
+/** Tables whose ids are given from outside, with more rows than columns. */
 export function candidatesOf({ entries }: Survey): Entry[] {
-	return entries.filter((entry) => inputsOf(entry).length > 0);
+	return entries.filter((entry) => inputsOf(entry).length > 0 && isTall(entry.table));
 }
 
 /** Ids that pass through a Clip prove nothing by themselves: adaptive embeddings clip theirs to clusters. */
@@ -39,9 +40,12 @@ function chooseLookups(survey: Survey): Entry[] {
 	const candidates = candidatesOf(survey);
 	const widths = headWidths(survey);
 	const winners: Entry[] = [];
+	const nodes = new Set(survey.entries.flatMap(({ lookups }) => lookups.map(({ site }) => site.node)));
 	for (const layer of embeddingLayers(candidates)) {
 		const matching = layer.filter(({ table }) => widths.has(table.rows));
-		winners.push(...(matching.length > 0 ? matching : dominant(layer.filter(hasFreeIds))));
+		const [first, ...copies] = matching.length > 0 ? matching : dominant(layer.filter(hasFreeIds));
+		if (first === undefined) continue;
+		if (matching.length > 0 || combinedWithOthers(first, nodes, survey.facts) === undefined) winners.push(first, ...copies);
 	}
 	const largest = Math.max(0, ...winners.map(({ table }) => table.rows));
 	return winners.filter(({ table }) => widths.has(table.rows) || table.rows * DOMINANCE > largest);

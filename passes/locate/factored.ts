@@ -14,7 +14,8 @@ const NARROW: ReadonlySet<string> = new Set(
 
 /** The rows enter the model through a single product with a matrix of more columns. */
 export function isFactoredLookup({ output, node, matrix }: LookupSite, facts: Facts): boolean {
-	return (widthAfter(output ?? node.outputs[0], facts) ?? 0) > matrix.cols;
+	const width = widthAfter(output ?? node.outputs[0], facts) ?? 0;
+	return width > matrix.cols && width !== matrix.rows; // not the head itself
 }
 
 /** The hidden states come out of a single product with a matrix of more rows. */

@@ -1,6 +1,7 @@
 // Finds the vocabularies of a model: tables, lookups, projections, ties, over all its files.
 import { DistembError, throwIfAborted } from "../../src/errors.js";
 import type { Node } from "../../src/ir/graph.js";
+import { distinctBytes } from "../../src/ir/tensor.js";
 import { nodeLabel } from "../../src/ir/walk.js";
 import type { Pass } from "../../src/pass.js";
 import type { Loaded, Located, Lookup, Projection, Rejected, StoredCopy, Vocabulary } from "../../src/state.js";
@@ -142,22 +143,9 @@ function vocabularyOf({ entries }: Pool, surveys: readonly Survey[], { inlined, 
 		lookups,
 		projections,
 		tied: lookups.length > 0 && projections.length > 0,
-		bytes: bytesOf(copies),
+		bytes: distinctBytes(copies.flatMap(({ tensors }) => tensors)),
 		alreadyRank: factored ? first.table.cols : undefined,
 	};
-}
-
-/** Bytes of all copies; a tensor that several files share in one data file counts once. */
-function bytesOf(copies: readonly StoredCopy[]): number {
-	const shared = new Map<string, number>();
-	let bytes = 0;
-	for (const copy of copies) {
-		const { placement, dims, dtype } = copy.tensors[0] ?? {};
-		if (placement?.kind !== "external") bytes += copy.bytes;
-		else shared.set(JSON.stringify([placement.location, copy.value.name, dtype, dims]), copy.bytes);
-	}
-	for (const once of shared.values()) bytes += once;
-	return bytes;
 }
 
 function summaryOf({ name, table, lookups, projections, copies, alreadyRank }: Vocabulary): string {

@@ -2,8 +2,9 @@
 import type { Value } from "../../src/ir/graph.js";
 import { nodeLabel } from "../../src/ir/walk.js";
 import type { Rejected } from "../../src/state.js";
+import { combinedWithOthers } from "./foreign.js";
 import { tensorsOf } from "./matrix.js";
-import { type Entry, headOf, nameOf, type Survey } from "./survey.js";
+import { type Entry, headOf, isTall, nameOf, type Survey } from "./survey.js";
 
 /** A matrix with this many rows per column looks like a head even if it reaches no output. */
 const CONSPICUOUS = 8;
@@ -33,11 +34,11 @@ function reasonAgainst(entry: Entry, survey: Survey, sizes: ReadonlySet<number>)
 	const [lookup] = lookups;
 	if (lookup !== undefined) {
 		const input = lookups.flatMap(({ source }) => (source.kind === "input" ? [source.value] : []))[0];
-		if (input !== undefined) return againstLookup(table.rows, input, sizes);
+		if (input !== undefined) return againstLookup(entry, input, survey, sizes);
 		const by = lookup.source.kind === "computed" ? lookup.source.by : "";
 		return `its rows are selected by ${by}, not by token ids: a table of positions, distances or classes`;
 	}
-	if (projections.length === 0 || table.rows < 1.5 * table.cols) return undefined;
+	if (projections.length === 0 || !isTall(table)) return undefined;
 	const head = headOf(entry, survey);
 	if (head === undefined) {
 		if (!sizes.has(table.rows) && table.rows < CONSPICUOUS * table.cols) return undefined;
@@ -48,9 +49,14 @@ function reasonAgainst(entry: Entry, survey: Survey, sizes: ReadonlySet<number>)
 	return `it gives ${table.rows} scores in output "${head.output}", but not for every position: a classifier; --head names it if it is a vocabulary`;
 }
 
-function againstLookup(rows: number, input: Value, sizes: ReadonlySet<number>): string {
+function againstLookup(entry: Entry, input: Value, survey: Survey, sizes: ReadonlySet<number>): string {
+	const { table } = entry;
 	const from = `its ids come from input "${input.name}"`;
-	if (sizes.size === 0)
-		return `${from}, but it has ${rows} rows and no other table or projection shows which one is the vocabulary; --embedding names it`;
-	return `${from}, but its ${rows} rows match no projection and the vocabulary has ${[...sizes].join(" and ")}`;
+	if (!isTall(table)) return `${from}, but ${table.rows} rows of ${table.cols} numbers are too few for a vocabulary`;
+	const nodes = new Set(survey.entries.flatMap(({ lookups }) => lookups.map(({ site }) => site.node)));
+	const combined = combinedWithOthers(entry, nodes, survey.facts);
+	if (combined !== undefined)
+		return `${from}, but ${nodeLabel(combined)} combines its rows with values from elsewhere: positions, or the like`;
+	if (sizes.size === 0) return `${from}, but neither a projection nor its size shows that it is the vocabulary`;
+	return `${from}, but its ${table.rows} rows match no projection and the vocabulary has ${[...sizes].join(" and ")}`;
 }

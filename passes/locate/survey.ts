@@ -58,9 +58,14 @@ export function survey(file: ModelFile): Survey {
 	return { file, facts, entries: [...entries.values()], unreadable, reached };
 }
 
+/** A vocabulary has at least one and a half times as many words as hidden units. */
+export function isTall({ rows, cols }: { readonly rows: number; readonly cols: number }): boolean {
+	return rows >= 1.5 * cols && cols > 1;
+}
+
 /** How `entry` reaches an output of its file as a vocabulary head, if it does. */
 export function headOf(entry: Entry, { reached }: Survey): Reached | undefined {
-	if (entry.table.rows < 1.5 * entry.table.cols) return undefined;
+	if (!isTall(entry.table)) return undefined;
 	for (const { output } of entry.projections) {
 		const found = reached.get(output);
 		if (found !== undefined && (found.width === undefined || found.width === entry.table.rows)) return found;
