@@ -1,7 +1,6 @@
 // Rows of U as they are stored: halves, bytes with a scale per row, or bytes in blocks with a scale per block.
-import { getFloat16, setFloat16 } from "@petamoriken/float16";
 import type { DType } from "../../src/ir/dtype.js";
-import { fromBfloat16, toBfloat16 } from "../../src/ir/elements.js";
+import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from "../../src/ir/elements.js";
 import { blocksOf, isBlockQuantized, type Operators, type Storage } from "../../src/storage.js";
 
 export type Codes = Float32Array | Uint16Array | Int8Array | Uint8Array;
@@ -49,21 +48,15 @@ function floatCoder(rank: number, storage: "float32" | "float16" | "bfloat16"): 
 /** float32 → the bits of float16 or bfloat16, to nearest even. */
 export function toHalves(values: Float32Array, dtype: DType): Uint16Array {
 	const halves = new Uint16Array(values.length);
-	if (dtype === "bfloat16") for (let index = 0; index < values.length; index++) halves[index] = toBfloat16(values[index] ?? 0);
-	else {
-		const view = new DataView(halves.buffer);
-		for (let index = 0; index < values.length; index++) setFloat16(view, index * 2, values[index] ?? 0, true);
-	}
+	const convert = dtype === "bfloat16" ? toBfloat16 : toFloat16;
+	for (let index = 0; index < values.length; index++) halves[index] = convert(values[index] ?? 0);
 	return halves;
 }
 
 export function fromHalves(halves: Uint16Array, dtype: DType): Float32Array {
 	const values = new Float32Array(halves.length);
-	if (dtype === "bfloat16") for (let index = 0; index < halves.length; index++) values[index] = fromBfloat16(halves[index] ?? 0);
-	else {
-		const view = new DataView(halves.buffer, halves.byteOffset, halves.byteLength);
-		for (let index = 0; index < halves.length; index++) values[index] = getFloat16(view, index * 2, true);
-	}
+	const convert = dtype === "bfloat16" ? fromBfloat16 : fromFloat16;
+	for (let index = 0; index < halves.length; index++) values[index] = convert(halves[index] ?? 0);
 	return values;
 }
 

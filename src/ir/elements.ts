@@ -1,5 +1,4 @@
 // Elements of a tensor as JavaScript numbers, and back: for printing, parsing and small constants.
-import { getFloat16, setFloat16 } from "@petamoriken/float16";
 import { DistembError } from "../errors.js";
 import { bitsOf, byteLengthOf, type DType } from "./dtype.js";
 
@@ -14,7 +13,10 @@ interface ElementCodec {
 const CODECS: Partial<Record<DType, ElementCodec>> = {
 	float32: { get: (view, at) => view.getFloat32(at, true), set: (view, at, value) => view.setFloat32(at, value, true) },
 	float64: { get: (view, at) => view.getFloat64(at, true), set: (view, at, value) => view.setFloat64(at, value, true) },
-	float16: { get: (view, at) => getFloat16(view, at, true), set: (view, at, value) => setFloat16(view, at, value, true) },
+	float16: {
+		get: (view, at) => fromFloat16(view.getUint16(at, true)),
+		set: (view, at, value) => view.setUint16(at, toFloat16(value), true),
+	},
 	bfloat16: {
 		get: (view, at) => fromBfloat16(view.getUint16(at, true)),
 		set: (view, at, value) => view.setUint16(at, toBfloat16(value), true),
@@ -38,19 +40,41 @@ const CODECS: Partial<Record<DType, ElementCodec>> = {
 	},
 };
 
-const SCRATCH = new DataView(new ArrayBuffer(4));
+const FLOAT = new Float32Array(1);
+const BITS = new Uint32Array(FLOAT.buffer);
 
-/** The float32 nearest to `value`, cut to bfloat16 with rounding to nearest even. */
+/** Bits of the float16 nearest to a float32, to even in the middle; infinity from 65520 on. */
+export function toFloat16(value: number): number {
+	FLOAT[0] = value;
+	const bits = BITS[0] ?? 0;
+	const sign = (bits >>> 16) & 0x8000;
+	const magnitude = bits & 0x7fffffff;
+	if (magnitude >= 0x47800000) return sign | (magnitude > 0x7f800000 ? 0x7e00 : 0x7c00);
+	if (magnitude >= 0x38800000) return sign | ((magnitude - 0x38000000 + 0xfff + ((magnitude >>> 13) & 1)) >>> 13);
+	// Subnormal below 2^-14: the last bit of 0.5 + |value| in float32 is worth 2^-24, and so is that of the result.
+	FLOAT[0] = Math.abs(value) + 0.5;
+	return sign | ((BITS[0] ?? 0) - 0x3f000000);
+}
+
+export function fromFloat16(bits: number): number {
+	const exponent = (bits >>> 10) & 31;
+	const fraction = bits & 0x3ff;
+	if (exponent === 0) return (bits & 0x8000 ? -1 : 1) * fraction * 2 ** -24;
+	BITS[0] = (((bits & 0x8000) << 16) | ((exponent === 31 ? 255 : exponent + 112) << 23) | (fraction << 13)) >>> 0;
+	return FLOAT[0] ?? 0;
+}
+
+/** Bits of the bfloat16 nearest to a float32, to even in the middle. */
 export function toBfloat16(value: number): number {
-	SCRATCH.setFloat32(0, value);
-	const bits = SCRATCH.getUint32(0);
+	FLOAT[0] = value;
+	const bits = BITS[0] ?? 0;
 	if (Number.isNaN(value)) return 0x7fc0;
 	return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
 }
 
 export function fromBfloat16(bits: number): number {
-	SCRATCH.setUint32(0, (bits << 16) >>> 0);
-	return SCRATCH.getFloat32(0);
+	BITS[0] = (bits << 16) >>> 0;
+	return FLOAT[0] ?? 0;
 }
 
 /** True if elements of `dtype` can be read and written as numbers here. */

@@ -1,8 +1,9 @@
 // Elements of tensors as numbers: every width round trips, halves are rounded to nearest even.
+import { getFloat16, setFloat16 } from "@petamoriken/float16";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bitsOf, byteLengthOf, codeOfDType, type DType, dtypeOfCode, isFloat } from "../../src/ir/dtype.js";
-import { fromBfloat16, hasNumbers, readElements, toBfloat16, writeElements } from "../../src/ir/elements.js";
+import { fromBfloat16, fromFloat16, hasNumbers, readElements, toBfloat16, toFloat16, writeElements } from "../../src/ir/elements.js";
 
 const INTEGERS: readonly DType[] = ["int2", "uint2", "int4", "uint4", "int8", "uint8", "int16", "uint16", "int32", "uint32"];
 
@@ -30,6 +31,30 @@ describe("elements", () => {
 	it.each(["float32", "float64", "float16", "bfloat16"] as const)("of type %s keep what the type can hold", (dtype) => {
 		const values = [0, -0, 1, -1.5, 0.15625, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, Number.NaN];
 		expect(readElements(dtype, writeElements(dtype, values), values.length)).toEqual(values);
+	});
+
+	it("float16 agrees with an independent library, bit for bit", () => {
+		const view = new DataView(new ArrayBuffer(4));
+		const agrees = (bits: number) => {
+			view.setUint32(0, bits);
+			const value = view.getFloat32(0);
+			setFloat16(view, 0, value);
+			if (!Number.isNaN(value)) expect(toFloat16(value)).toBe(view.getUint16(0));
+		};
+		fc.assert(fc.property(fc.nat(0xffffffff), agrees), { seed: 1, numRuns: 20_000 });
+		// Around every boundary: subnormals, ties, overflow.
+		for (const bits of [
+			0x33000000, 0x33000001, 0x387fc000, 0x387fe000, 0x38800000, 0x3f801000, 0x3f803000, 0x477fe000, 0x477fefff, 0x477ff000, 0x47800000,
+			0x7f800000,
+		]) {
+			agrees(bits);
+			agrees(bits + 0x80000000);
+		}
+		for (let half = 0; half < 0x10000; half++) {
+			view.setUint16(0, half);
+			if (!Object.is(fromFloat16(half), getFloat16(view, 0))) expect(fromFloat16(half)).toBe(getFloat16(view, 0));
+		}
+		expect(toFloat16(Number.NaN)).toBe(0x7e00);
 	});
 
 	it("bfloat16 is the nearest one, to even in the middle", () => {
