@@ -1,6 +1,7 @@
 // Between the command's paths and the pipeline: what is read, what is written, and under which names.
 import path from "node:path";
 import { DistembError } from "./errors.js";
+import { distinctBytes } from "./ir/tensor.js";
 import { type Bundle, bytesOfBundle, pathKind, type StagedOutput, tensorsOf } from "./onnx/index.js";
 import type { CommonOptions, CompileOptions } from "./options.js";
 import type { InputFacts } from "./report/report.js";
@@ -63,14 +64,7 @@ export function factsOf(bundle: Bundle, input: string): InputFacts {
 	return { path: input, bytes: bytesOfBundle(bundle), weightBytes: weightBytesOf(bundle) };
 }
 
-/**
- * Stored bytes of the weights, file by file. int64 tensors hold shapes, axes and positions; they are not counted.
- * Bytes that two files share through one data file count for each.
- */
+/** Stored bytes of the weights. int64 tensors hold shapes, axes and positions; they are not counted. */
 export function weightBytesOf(bundle: Bundle): number {
-	let bytes = 0;
-	for (const { open } of bundle.models) {
-		for (const tensor of tensorsOf(open.model)) if (tensor.dtype !== "int64") bytes += tensor.byteLength;
-	}
-	return bytes;
+	return distinctBytes(bundle.models.flatMap(({ open }) => [...tensorsOf(open.model)].filter(({ dtype }) => dtype !== "int64")));
 }

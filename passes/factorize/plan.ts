@@ -1,6 +1,8 @@
 // Decides, before anything is changed, which vocabularies are factorized, in how many groups, and at which ranks.
+import path from "node:path";
 import { DistembError } from "../../src/errors.js";
 import type { DType } from "../../src/ir/dtype.js";
+import { distinctBytes } from "../../src/ir/tensor.js";
 import type { Located, Lookup, ModelFile, Projection, Side, StoredCopy, Vocabulary } from "../../src/state.js";
 import { computeType, isBlockQuantized, type Role, storageOf } from "../../src/storage.js";
 import type { FactorizeOptions } from "./options.js";
@@ -115,7 +117,7 @@ function splitCopies(vocabulary: Vocabulary, options: FactorizeOptions): SplitVo
 			},
 		);
 	}
-	return { vocabulary, removed, kept, bytesBefore: removed.reduce((sum, { bytes }) => sum + bytes, 0) };
+	return { vocabulary, removed, kept, bytesBefore: distinctBytes(removed.flatMap(({ tensors }) => tensors)) };
 }
 
 /** Nodes, names and shapes that the rewrite adds per site, estimated, so that a target size is not exceeded. */
@@ -191,8 +193,20 @@ function layout(vocabulary: Vocabulary, side: Side, options: FactorizeOptions) {
 		return { file, form, roles: form === "gemm" ? ["left", "right"] : ["leftT", "rightT"], ...own };
 	});
 	const { rows, cols } = vocabulary.table;
-	const shape: FactorShape = { rows, cols, storage, ops: options.ops, compute, files: files.map(({ roles }) => roles) };
+	const shape: FactorShape = { rows, cols, storage, ops: options.ops, compute, files: rolesPerStore(vocabulary, files) };
 	return { shape, compute, files } as const;
+}
+
+/** Roles in each place that stores factors: a model file, or a data file that several model files share. */
+function rolesPerStore({ copies }: Vocabulary, files: readonly PlannedFile[]): (readonly Role[])[] {
+	const stores = new Map<string, Set<Role>>();
+	for (const { file, roles } of files) {
+		const placement = copies.find((copy) => copy.file === file)?.tensors[0]?.placement;
+		const store =
+			placement?.kind === "external" ? path.posix.join(path.posix.dirname(file.name), placement.location) : `model ${file.name}`;
+		stores.set(store, new Set([...(stores.get(store) ?? []), ...roles]));
+	}
+	return [...stores.values()].map((roles) => [...roles]);
 }
 
 function reasonToSkip(planned: PlannedVocabulary, options: FactorizeOptions): string | undefined {

@@ -1,4 +1,5 @@
 // Stores the factors as asked: halves, bytes with a scale per row, or onnxruntime's blocks of bytes.
+import path from "node:path";
 import { DistembError, throwIfAborted } from "../../src/errors.js";
 import { factorError } from "../../src/linalg/error.js";
 import type { Pass } from "../../src/pass.js";
@@ -38,7 +39,7 @@ export function quantize(options: QuantizeOptions): Pass<Reconstructed, Quantize
 					const { group, storage } = held;
 					const known = state.reconstructions.find((reconstruction) => reconstruction.group === group)?.relativeError;
 					const relativeError = known !== undefined && !held.rounded ? known : await errorOf(held, products, context.signal);
-					const bytes = group.values.reduce((sum, factor) => sum + storedBytes(factor, held), 0);
+					const bytes = storedBytes(group.values, held);
 					quantizations.push({ group, dtype: storage, ops: options.ops, bytes, relativeError });
 					context.log(`${group.vocabulary.name}: factors as ${storage}, ${bytes} bytes, relative error ${relativeError.toPrecision(3)}`);
 				}
@@ -61,9 +62,17 @@ export function quantize(options: QuantizeOptions): Pass<Reconstructed, Quantize
 	};
 }
 
-function storedBytes({ role }: FactorValue, { factors }: EncodedGroup): number {
-	const factor = factors.get(role);
-	return factor === undefined ? 0 : bytesOf(factor);
+/** Bytes of the factors in all files; those that several files share in one data file count once. */
+function storedBytes(values: readonly FactorValue[], { factors }: EncodedGroup): number {
+	const stored = new Map<string, number>();
+	for (const { role, value, file } of values) {
+		const factor = factors.get(role);
+		const placement = value.tensor?.placement;
+		const store =
+			placement?.kind === "external" ? path.posix.join(path.posix.dirname(file.name), placement.location) : `model ${file.name}`;
+		if (factor !== undefined) stored.set(`${store}\0${role}`, bytesOf(factor));
+	}
+	return [...stored.values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
 async function errorOf(held: EncodedGroup, products: ReturnType<typeof engineProducts>, signal: AbortSignal | undefined): Promise<number> {

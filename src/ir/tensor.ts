@@ -9,6 +9,8 @@ export interface Carried {
 /** The elements of a tensor as raw_data would hold them: little-endian, row-major, 4-bit types packed low nibble first. */
 export interface TensorData {
 	readonly byteLength: number;
+	/** Names the stored bytes: equal for the same range of the same file. Absent for bytes in memory. */
+	readonly identity?: string;
 	/** Bytes [start, end). The array may be a view; do not write to it, and copy what must outlive the next read. */
 	read(start: number, end: number): Uint8Array;
 }
@@ -49,6 +51,18 @@ export class Tensor {
 	bytes(): Uint8Array {
 		return this.data === undefined ? new Uint8Array(0) : this.data.read(0, this.data.byteLength);
 	}
+}
+
+/** Stored bytes of `tensors`; what several models share in one data file counts once. */
+export function distinctBytes(tensors: Iterable<Tensor>): number {
+	const counted = new Set<unknown>();
+	let bytes = 0;
+	for (const tensor of tensors) {
+		const key = tensor.placement.kind === "external" ? (tensor.data?.identity ?? tensor.data ?? tensor) : tensor;
+		if (!counted.has(key)) bytes += tensor.byteLength;
+		counted.add(key);
+	}
+	return bytes;
 }
 
 /** Product of the dims; 1 for a scalar. */

@@ -3,6 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { type CompileReport, compile, DistembError } from "../../src/index.js";
+import { distinctBytes, type Tensor } from "../../src/ir/tensor.js";
 import { allGraphs } from "../../src/ir/walk.js";
 import { openBundle } from "../../src/onnx/index.js";
 import { reader } from "../../src/runtime/numbers.js";
@@ -78,12 +79,17 @@ async function judgeRewrite(
 
 /** In the files themselves: the bytes of the tables that are gone, less those of the factors that came, are the predicted ones. */
 function shrinkage(input: string, output: string, { vocabularies, predictedSavedBytes }: CompileReport): Judgement {
-	const tables = vocabularies.flatMap(({ copies }) => copies.map((copy) => [`${copy.file} ${copy.tensor}`, copy.bytes] as const));
 	const before = tensorsIn(input);
 	const after = tensorsIn(output);
-	let saved = 0;
-	for (const [key, bytes] of tables) if (!after.has(key)) saved += bytes;
-	for (const [key, bytes] of after) if (!before.has(key) && FACTOR.test(key)) saved -= bytes;
+	const gone = new Map<unknown, number>();
+	for (const copy of vocabularies.flatMap(({ copies }) => copies)) {
+		const key = `${copy.file} ${copy.tensor}`;
+		// Copies in several bodies may share a name; what several files read from one data file is one copy.
+		if (!after.has(key))
+			gone.set(before.get(key)?.find(({ placement }) => placement.kind === "external")?.data?.identity ?? copy, copy.bytes);
+	}
+	const factors = [...after].filter(([key]) => !before.has(key) && FACTOR.test(key)).flatMap(([, tensors]) => tensors);
+	const saved = [...gone.values()].reduce((sum, bytes) => sum + bytes, 0) - distinctBytes(factors);
 	if (saved !== predictedSavedBytes) return `the files lost ${saved} bytes of tables where ${predictedSavedBytes} were predicted`;
 	return saved > 0 ? undefined : `nothing was saved (${saved} bytes)`;
 }
@@ -91,17 +97,18 @@ function shrinkage(input: string, output: string, { vocabularies, predictedSaved
 /** Names that the compiler gives to factors and their scales. */
 const FACTOR = /\.(left|right|leftT|rightT)(\.scale)?$/;
 
-/** Stored bytes by file and name. A single output file goes by its input's name. */
-function tensorsIn(file: string): Map<string, number> {
+/** Tensors by file and name. */
+function tensorsIn(file: string): Map<string, Tensor[]> {
 	const bundle = openBundle(file);
-	const found = new Map<string, number>();
+	const found = new Map<string, Tensor[]>();
+	const add = (key: string, tensor: Tensor) => found.set(key, [...(found.get(key) ?? []), tensor]);
 	for (const { name, open } of bundle.models) {
 		for (const graph of allGraphs(open.model)) {
-			for (const value of graph.initializers) found.set(`${name} ${value.name}`, value.tensor?.byteLength ?? 0);
+			for (const value of graph.initializers) if (value.tensor !== undefined) add(`${name} ${value.name}`, value.tensor);
 			for (const node of graph.nodes) {
 				const held = node.attributes.get("value");
 				const output = node.outputs[0];
-				if (held?.kind === "tensor" && output !== undefined) found.set(`${name} ${output.name}`, held.value.byteLength);
+				if (held?.kind === "tensor" && output !== undefined) add(`${name} ${output.name}`, held.value);
 			}
 		}
 	}
