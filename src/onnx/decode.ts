@@ -148,6 +148,7 @@ function carryGraph(proto: GraphProto): Carried {
 
 function decodeNode(proto: NodeProto, graph: Graph, scope: Scope, context: TensorContext): void {
 	const label = proto.name === undefined || proto.name === "" ? (proto.op_type ?? "a node") : `node "${proto.name}"`;
+	if (proto.op_type === undefined || proto.op_type === "") throw fail(`${label} of graph "${graph.name}" names no operator`);
 	const inputs = proto.input.map((name) => {
 		if (name === "") return undefined;
 		const value = scope.find(name);

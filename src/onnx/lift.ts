@@ -13,7 +13,7 @@ const LEN = 2;
 /** The greatest field number of protobuf. */
 const MAX_FIELD = 2 ** 29 - 1;
 
-/** Payloads of at most this many bytes stay in the skeleton. */
+/** Payloads of at most this many bytes stay in the skeleton; the parts of a field count together. */
 const SMALL = 1024;
 
 /** Deeper nesting of messages than this is an attack, not a model (ONNX Runtime recurses too). */
@@ -215,13 +215,14 @@ function assemble({ segments, length }: Rewritten, source: ByteSource): Uint8Arr
  */
 export function lift(source: ByteSource): Uint8Array {
 	const transcoder = new Transcoder(source, () => {
-		const lifted = new Set<number>();
+		const kept = new Map<number, number>();
 		return (field, wire, start, end) => {
 			if (field === PAYLOAD_FIELD) throw broken(`a tensor uses field ${PAYLOAD_FIELD}`);
 			const alone = PAYLOAD_FIELDS.get(field);
 			if (alone === undefined || (wire !== LEN && wire !== alone)) return undefined;
-			if (end - start <= SMALL && !lifted.has(field)) return undefined;
-			lifted.add(field);
+			const bytes = (kept.get(field) ?? 0) + (wire === LEN ? end - start : 0);
+			kept.set(field, bytes);
+			if (bytes <= SMALL) return undefined;
 			return wrap(PAYLOAD_FIELD, plain(encodeReference({ field, start, end })));
 		};
 	});

@@ -115,6 +115,7 @@ describe("models that are protobuf but not sound", () => {
 		],
 		["names_that_are_no_utf8", model(join(message(1, node("Neg", ["x"], ["y"], message(3, Uint8Array.of(0xff)))), io)), /utf-8/],
 		["an_initializer_without_a_name", modelOf(tensor("", 1, [1], raw(float32(1)))), /has no name/],
+		["a_node_without_operator", model(join(message(1, message(1, "x")), message(11, message(1, "x")))), /names no operator/],
 		["an_initializer_twice", modelOf(tensor("t", 1, [1], raw(float32(1))), tensor("t", 1, [1], raw(float32(1)))), /defined twice/],
 		["an_input_twice", model(join(message(11, message(1, "x")), io, neg)), /defined twice/],
 		["an_output_that_nothing_defines", model(io), /nothing defines the output "y"/],

@@ -88,6 +88,11 @@ describe.each(TYPED)("%s in a typed field", (_name, code, field, elements, bytes
 		expect(hex(apart.bytes)).not.toBe(hex(read(fields([message(field, varints(numbers))])).bytes));
 	});
 
+	it("is_read_from_hundreds_of_small_chunks", () => {
+		const chunk = message(field, varints(elements));
+		expect(hex(read(tensor("t", code, [size * 600], ...Array.from({ length: 600 }, () => chunk))).bytes)).toBe(expected(600));
+	});
+
 	it("is_read_from_single_numbers_after_a_large_chunk", () => {
 		const [last = 0, ...rest] = [...repeated(900)].reverse();
 		const chunk = message(field, varints(rest.reverse()));

@@ -68,6 +68,12 @@ describe("memory", () => {
 		expect(peak).toBeLessThan(60 + 30);
 	});
 
+	it("opening_5_million_numbers_in_small_chunks_takes_less_than_40_MB", async () => {
+		const chunk = message(7, new Uint8Array(1000).fill(7));
+		writeFileSync(file, modelOf(join(tensor("t", 7, [5_000_000]), ...Array.from({ length: 5000 }, () => chunk))));
+		expect(await peakOf("openModel(process.argv[2]);")).toBeLessThan(40);
+	});
+
 	it("a_text_of_300_MB_is_held_once", async () => {
 		const size = 300 * 2 ** 20;
 		writeFileSync(file, join(model(message(11, message(1, "x"))), opening(6, size)));
