@@ -39,7 +39,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 
 	const located = await runPass(locate(options), loadedFrom(bundle), runner);
 	const report = { ...inspectReport(located, facts), tool: TOOL, options: givenOptions(given) };
-	const factorized = await runPass(factorize(options), located, runner);
+	const factorized = await runPass(factorize({ ...options, fileBytes: facts.bytes }), located, runner);
 	const { predictedSavedBytes } = factorized;
 	if (staged === undefined) {
 		return {
