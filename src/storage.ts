@@ -1,5 +1,7 @@
 // How factors are stored: precision, blocks of the quantized form, and the type in which they are multiplied.
+import path from "node:path";
 import type { DType } from "./ir/dtype.js";
+import type { Placement } from "./ir/tensor.js";
 import type { FactorValue, Quantization } from "./state.js";
 
 /** How the numbers of U (and, unless it is int8, of W) are stored. */
@@ -47,4 +49,10 @@ export function blocksOf(rank: number, scaleBytes: number): Blocks {
 	const blocks = (size: 16 | 32): Blocks => ({ size, count: Math.ceil(rank / size), padded: Math.ceil(rank / size) * size });
 	const bytes = ({ padded, count }: Blocks) => padded + count * scaleBytes;
 	return bytes(blocks(16)) < bytes(blocks(32)) ? blocks(16) : blocks(32);
+}
+
+/** Names the file that holds a tensor of model file `name`: the model itself, or a data file that several models may share. */
+export function storeOf(name: string, placement: Placement | undefined): string {
+	if (placement?.kind !== "external") return `model ${name}`;
+	return path.posix.join(path.posix.dirname(name), placement.location);
 }

@@ -7,7 +7,7 @@ export interface Size {
 	readonly rank?: number | undefined;
 	/** Stored bytes of each vocabulary divided by this. */
 	readonly ratio?: number | undefined;
-	/** Bytes of all files together, data files included. */
+	/** Bytes of all files together, data files included; about: what the format itself needs is estimated. */
 	readonly targetBytes?: number | undefined;
 }
 
@@ -24,8 +24,6 @@ export interface FactorizeOptions {
 	readonly allowLarger: boolean;
 	/** Nodes that were not recognised keep the table. */
 	readonly keepOtherReaders: boolean;
-	/** Bytes of the original's files, data files included, for `targetBytes`; by default those of the .onnx files alone. */
-	readonly fileBytes?: number | undefined;
 }
 
 export const FACTORIZE_DEFAULTS = { ops: "standard", allowLarger: false, keepOtherReaders: false } as const;

@@ -1,12 +1,11 @@
 // Decides, before anything is changed, which vocabularies are factorized, in how many groups, and at which ranks.
-import path from "node:path";
 import { DistembError } from "../../src/errors.js";
 import type { DType } from "../../src/ir/dtype.js";
 import { distinctBytes } from "../../src/ir/tensor.js";
 import type { Located, Lookup, ModelFile, Projection, Side, StoredCopy, Vocabulary } from "../../src/state.js";
-import { computeType, isBlockQuantized, type Role, storageOf } from "../../src/storage.js";
+import { computeType, isBlockQuantized, type Role, storageOf, storeOf } from "../../src/storage.js";
 import type { FactorizeOptions } from "./options.js";
-import { otherReader, replacedNodes } from "./readers.js";
+import { otherReader, replacedNodes, storedBytes } from "./readers.js";
 import { type FactorShape, factorBytes, largestRank } from "./size.js";
 
 /** How a projection is written: two Gemms on the shared U, or two MatMuls on transposed factors of its own. */
@@ -48,7 +47,7 @@ export interface Plan {
 	readonly notes: readonly string[];
 }
 
-/** @throws DistembError `refused` for an unknown reader or an old opset, `usage` for sizes that cannot be met. */
+/** @throws DistembError `refused` for an unknown reader, an old opset or a size that cannot be met, `usage` for contradicting sizes. */
 export function planFactors(state: Located, options: FactorizeOptions): Plan {
 	requireSize(options);
 	for (const { model, name } of filesOf(state.vocabularies)) {
@@ -124,7 +123,7 @@ function splitCopies(vocabulary: Vocabulary, options: FactorizeOptions): SplitVo
 const BYTES_PER_SITE = 1024;
 
 /** Bytes that the factors of each vocabulary may take; undefined where ranks are given. */
-function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size, fileBytes }: FactorizeOptions): (number | undefined)[] {
+function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size }: FactorizeOptions): (number | undefined)[] {
 	if (size.ratio !== undefined) {
 		const { ratio } = size;
 		return split.map(({ vocabulary }) => vocabulary.bytes / ratio);
@@ -132,11 +131,10 @@ function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size, fi
 	if (size.targetBytes === undefined) return split.map(() => undefined);
 	const removed = split.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0);
 	const sites = state.vocabularies.reduce((sum, { lookups, projections }) => sum + lookups.length + projections.length, 0);
-	const before = fileBytes ?? state.files.reduce((sum, { bytes }) => sum + bytes, 0);
-	const rest = before - removed + sites * BYTES_PER_SITE;
+	const rest = storedBytes(state.files) - removed + sites * BYTES_PER_SITE;
 	const free = size.targetBytes - rest;
 	if (free <= 0 && split.length > 0) {
-		throw new DistembError("usage", `a target of ${size.targetBytes} bytes cannot be met: all but the vocabulary takes ${rest} bytes`, {
+		throw new DistembError("refused", `a target of ${size.targetBytes} bytes cannot be met: all but the vocabulary takes ${rest} bytes`, {
 			hint: "give a larger --target-size",
 		});
 	}
@@ -151,7 +149,7 @@ function planGroups(vocabulary: Vocabulary, budget: number | undefined, options:
 	const common = budget === undefined ? undefined : largestRank(limit, budget, bytes);
 	if (common === 0 && parts.some(({ rank }) => rank === undefined)) {
 		throw new DistembError(
-			"usage",
+			"refused",
 			`"${vocabulary.name}": even rank 1 takes ${bytes(1)} bytes, ${Math.floor(budget ?? 0)} are left for it`,
 			{
 				hint: "give a smaller --ratio or a larger --target-size",
@@ -201,9 +199,7 @@ function layout(vocabulary: Vocabulary, side: Side, options: FactorizeOptions) {
 function rolesPerStore({ copies }: Vocabulary, files: readonly PlannedFile[]): (readonly Role[])[] {
 	const stores = new Map<string, Set<Role>>();
 	for (const { file, roles } of files) {
-		const placement = copies.find((copy) => copy.file === file)?.tensors[0]?.placement;
-		const store =
-			placement?.kind === "external" ? path.posix.join(path.posix.dirname(file.name), placement.location) : `model ${file.name}`;
+		const store = storeOf(file.name, copies.find((copy) => copy.file === file)?.tensors[0]?.placement);
 		stores.set(store, new Set([...(stores.get(store) ?? []), ...roles]));
 	}
 	return [...stores.values()].map((roles) => [...roles]);
@@ -214,7 +210,7 @@ function reasonToSkip(planned: PlannedVocabulary, options: FactorizeOptions): st
 	const { alreadyRank } = vocabulary;
 	const ranks = groups.map(({ rank }) => rank).join(" and ");
 	if (options.allowLarger) return undefined;
-	if (!options.allowLarger && alreadyRank !== undefined && groups.some(({ rank }) => rank >= alreadyRank)) {
+	if (alreadyRank !== undefined && groups.some(({ rank }) => rank >= alreadyRank)) {
 		return `it is already factorized at rank ${alreadyRank}; rank ${ranks} is not smaller`;
 	}
 	if (kept.length > 0 || bytesAfter < bytesBefore) return undefined;

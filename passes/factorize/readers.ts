@@ -1,7 +1,8 @@
 // Which copies of a table go away, and who would still read them.
 import type { Graph, Node, Value } from "../../src/ir/graph.js";
-import { nodeLabel, scopes } from "../../src/ir/walk.js";
-import type { StoredCopy, Vocabulary } from "../../src/state.js";
+import { distinctBytes, type Tensor } from "../../src/ir/tensor.js";
+import { allGraphs, nodeLabel, scopes } from "../../src/ir/walk.js";
+import type { ModelFile, StoredCopy, Vocabulary } from "../../src/state.js";
 
 /** The nodes whose results the factors compute from now on. */
 export function replacedNodes({ lookups, projections }: Vocabulary): Set<Node> {
@@ -36,4 +37,15 @@ export function commonScope(graphs: readonly Graph[]): Graph | undefined {
 	const chains = others.map((graph) => new Set(scopes(graph)));
 	for (const scope of scopes(first)) if (chains.every((chain) => chain.has(scope))) return scope;
 	return undefined;
+}
+
+/** Bytes of all files as they are: the .onnx files and the tensors in data files, what several models share once. */
+export function storedBytes(files: readonly ModelFile[]): number {
+	const external: Tensor[] = [];
+	for (const { model } of files) {
+		for (const { initializers } of allGraphs(model, true)) {
+			for (const { tensor } of initializers) if (tensor?.placement.kind === "external") external.push(tensor);
+		}
+	}
+	return files.reduce((sum, { bytes }) => sum + bytes, distinctBytes(external));
 }

@@ -1,11 +1,10 @@
 // Stores the factors as asked: halves, bytes with a scale per row, or onnxruntime's blocks of bytes.
-import path from "node:path";
 import { DistembError, throwIfAborted } from "../../src/errors.js";
 import { factorError } from "../../src/linalg/error.js";
 import type { Pass } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import type { FactorValue, Quantization, Quantized, Reconstructed } from "../../src/state.js";
-import { type AskedStorage, type Operators, storageOf } from "../../src/storage.js";
+import { type AskedStorage, type Operators, storageOf, storeOf } from "../../src/storage.js";
 import { bytesOf, type EncodedGroup, encodeGroup } from "./encode.js";
 import { storeFactor } from "./rewire.js";
 
@@ -67,9 +66,7 @@ function storedBytes(values: readonly FactorValue[], { factors }: EncodedGroup):
 	const stored = new Map<string, number>();
 	for (const { role, value, file } of values) {
 		const factor = factors.get(role);
-		const placement = value.tensor?.placement;
-		const store =
-			placement?.kind === "external" ? path.posix.join(path.posix.dirname(file.name), placement.location) : `model ${file.name}`;
+		const store = storeOf(file.name, value.tensor?.placement);
 		if (factor !== undefined) stored.set(`${store}\0${role}`, bytesOf(factor));
 	}
 	return [...stored.values()].reduce((sum, bytes) => sum + bytes, 0);

@@ -174,13 +174,13 @@ describe("the rank that is chosen", () => {
 		[{ size: { rank: 4, ratio: 2 } }, "only one"],
 		[{ size: { rank: 0 } }, "no positive whole number"],
 		[{ size: { ratio: -1 } }, "no positive number"],
-		[{ size: { ratio: 1000 } }, "even rank 1"],
-		[{ size: { targetBytes: 10 } }, "cannot be met"],
-	])("is a usage error for %j", async (change, message) => {
+		[{ size: { ratio: 1000 } }, "even rank 1", "refused"],
+		[{ size: { targetBytes: 10 } }, "cannot be met", "refused"],
+	])("is an error for %j: %s", async (change, message, code = "usage") => {
 		const model = tied();
 		const text = printModel(model);
 		await expect(factorized(locatedModel(model, TRUTH), { ...OPTIONS, ...change })).rejects.toMatchObject({
-			code: "usage",
+			code,
 			message: expect.stringContaining(message),
 		});
 		expect(printModel(model)).toBe(text);
@@ -320,5 +320,25 @@ describe("several files", () => {
 			"head.onnx rightT",
 		]);
 		expect(quantizations[0]?.bytes).toBe(3 * (40 + 8) * 3 * 4);
+	});
+
+	it("count_once_what_they_share_in_one_data_file", async () => {
+		const text = TIED.replace("float32[40, 8]", 'float32[40, 8] external "all.data"');
+		const files = ["a.onnx", "b.onnx", "elsewhere/c.onnx"].map((name) => fileOf(parseModel(text, { seed: 1 }), name));
+		const vocabulary = vocabularyOf(files.map((file) => [file, TRUTH] as const));
+		const { groups, quantizations, predictedSavedBytes } = await quantized(located(files, [vocabulary]), { ...OPTIONS, size: { rank: 3 } });
+		const perFile = (40 + 8) * 3 * 4;
+		expect(groups[0]?.values).toHaveLength(6);
+		expect(quantizations[0]?.bytes).toBe(2 * perFile);
+		// The three tables here are three arrays in memory.
+		expect(predictedSavedBytes).toBe(3 * 40 * 8 * 4 - 2 * perFile);
+		for (const { values } of groups)
+			for (const { value } of values) expect(value.tensor?.placement).toEqual({ kind: "external", location: "all.data" });
+	});
+
+	it("must_leave_room_for_the_rest_of_their_data_files", async () => {
+		const text = TIED.replace("table = float32[40, 8]", 'table = float32[40, 8]\n\t\tother = float32[9000] external "all.data"');
+		const state = locatedModel(parseModel(text, { seed: 1 }), TRUTH);
+		await expect(factorized(state, { ...OPTIONS, size: { targetBytes: 30_000 } })).rejects.toMatchObject({ code: "refused" });
 	});
 });
