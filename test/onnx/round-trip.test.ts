@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { wireDifference } from "../support/compare.js";
 import { encodedInPlace, FIXTURES, roundTrip, soundFixtures, temporaryFolder, withModel } from "../support/models.js";
 import { decodeByPeer, firstDifference, withPlainExternalData } from "../support/peer.js";
+import { at, fields, join, message, model, node, number } from "../support/wire.js";
 
 const folder = temporaryFolder();
 
@@ -42,7 +43,34 @@ function keepsSmall(file: string): boolean {
 	return !file.endsWith(".onnx") && !file.endsWith(".npy") && !file.endsWith(".txt");
 }
 
-describe("the comparison", () => {
+describe("nodes that are not in order", () => {
+	it("are_sorted_and_otherwise_kept", () => {
+		const names = ["c", "a", "b"];
+		const nodes = [node("Neg", ["v"], ["w"]), node("Neg", ["x"], ["u"]), node("Neg", ["u"], ["v"])].map((each, index) =>
+			join(each, message(3, names[index] ?? ""), message(8000, `future ${names[index]}`)),
+		);
+		const unsorted = model(join(...nodes.map((each) => message(1, each)), message(11, message(1, "x")), message(12, message(1, "w"))));
+		const written = roundTrip(path.join(folder, "unsorted.onnx"), unsorted);
+		expect(at(written, 7, 1, 3).map((name) => Buffer.from(name).toString())).toEqual(["a", "b", "c"]);
+		const contents = (bytes: Uint8Array) =>
+			at(bytes, 7, 1).map((each) =>
+				fields(each)
+					.map(({ field, bytes: held }) => `${field}:${Buffer.from(held).toString("latin1")}`)
+					.sort()
+					.join(),
+			);
+		expect(contents(written).sort()).toEqual(contents(unsorted).sort());
+	});
+});
+
+describe("the comparisons", () => {
+	it("notice_a_missing_unknown_field_and_another_order", () => {
+		const [a, b] = [number(8000, 1), number(8000, 2)];
+		expect(wireDifference(model(join(a, b)), model(a))).toBe("Model.7[0].8000: 2 times became 1 times");
+		expect(wireDifference(model(join(a, b)), model(join(b, a)))).toMatch(/^Model\.7\[0\]\.8000\[0\]: /);
+		expect(wireDifference(model(join(a, message(2, "x"))), model(join(message(2, "x"), a)))).toBeUndefined();
+	});
+
 	it("notices_one_changed_bit_of_a_tensor", () => {
 		const bytes = readFileSync(path.join(FIXTURES, "patterns/e01-gather.onnx"));
 		const changed = Uint8Array.from(bytes);
