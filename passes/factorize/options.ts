@@ -24,6 +24,8 @@ export interface FactorizeOptions {
 	readonly allowLarger: boolean;
 	/** Nodes that were not recognised keep the table. */
 	readonly keepOtherReaders: boolean;
+	/** Bytes of the original's files, data files with their gaps included, for `targetBytes`; by default what the tensors take. */
+	readonly fileBytes?: number | undefined;
 }
 
 export const FACTORIZE_DEFAULTS = { ops: "standard", allowLarger: false, keepOtherReaders: false } as const;

@@ -123,7 +123,7 @@ function splitCopies(vocabulary: Vocabulary, options: FactorizeOptions): SplitVo
 const BYTES_PER_SITE = 1024;
 
 /** Bytes that the factors of each vocabulary may take; undefined where ranks are given. */
-function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size }: FactorizeOptions): (number | undefined)[] {
+function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size, fileBytes }: FactorizeOptions): (number | undefined)[] {
 	if (size.ratio !== undefined) {
 		const { ratio } = size;
 		return split.map(({ vocabulary }) => vocabulary.bytes / ratio);
@@ -131,7 +131,7 @@ function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size }: 
 	if (size.targetBytes === undefined) return split.map(() => undefined);
 	const removed = split.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0);
 	const sites = state.vocabularies.reduce((sum, { lookups, projections }) => sum + lookups.length + projections.length, 0);
-	const rest = storedBytes(state.files) - removed + sites * BYTES_PER_SITE;
+	const rest = (fileBytes ?? storedBytes(state.files)) - removed + sites * BYTES_PER_SITE;
 	const free = size.targetBytes - rest;
 	if (free <= 0 && split.length > 0) {
 		throw new DistembError("refused", `a target of ${size.targetBytes} bytes cannot be met: all but the vocabulary takes ${rest} bytes`, {
