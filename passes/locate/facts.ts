@@ -33,7 +33,7 @@ export class Facts {
 	/** Elements of a small constant, as numbers. */
 	numbers(value: Value | undefined): number[] | undefined {
 		const view = this.view(value);
-		if (view === undefined || !isPlain(view) || view.tensor.size > 65536) return undefined;
+		if (view === undefined || !isPlain(view) || view.tensor.size > 1 << 20) return undefined;
 		return Array.from(numbersOf(view.tensor));
 	}
 

@@ -4,24 +4,55 @@ import { removeFunction } from "../../src/ir/edit.js";
 import type { FunctionDefinition, Graph, Model, Node } from "../../src/ir/graph.js";
 import { calledFunctions, definitionOf, inlineCalls } from "../../src/ir/inline.js";
 import { graphsBelow } from "../../src/ir/walk.js";
+import type { ModelFile } from "../../src/state.js";
 import { storedView, type View } from "./aliases.js";
+import { candidatesOf } from "./choose.js";
 import { isReadable } from "./decode.js";
 import { Facts } from "./facts.js";
+import { headOf, type Survey, survey } from "./survey.js";
 
-/** Inlines every call that hides a constant matrix, then drops the functions that nobody calls any more. Returns the new nodes. */
-export function inlineTables(model: Model): Set<Node> {
-	const added = new Set<Node>();
-	if (model.functions.length === 0) return added;
+/**
+ * Surveys `file` after every call that hides a constant matrix has been inlined, and then, where no lookup or no head
+ * shows, the calls that stand between ids and lookups or between products and outputs. Puts the new nodes into `inlined`.
+ * Functions that nobody calls any more are dropped; all others stay as they are.
+ */
+export function surveyInlined(file: ModelFile, inlined: Set<Node>): Survey {
+	const { model } = file;
+	if (model.functions.length === 0) return survey(file);
 	const before = calledFunctions(model);
-	const holders = new Set(model.functions.filter((definition) => holdsMatrix(definition, new Set())));
-	for (let round: Node[] | undefined; round === undefined || round.length > 0; ) {
-		const facts = new Facts(model);
-		round = inlineCalls(model, (call, definition) => holders.has(definition) || call.inputs.some((value) => isMatrix(facts.view(value))));
-		for (const node of round) added.add(node);
+	const note = (nodes: readonly Node[]): boolean => {
+		for (const node of nodes) inlined.add(node);
+		return nodes.length > 0;
+	};
+	let found: Survey | undefined;
+	while (found === undefined) {
+		while (note(inlineMatrices(model)));
+		const next = survey(file);
+		const calls = callsInTheWay(next);
+		if (!note(inlineCalls(model, (call) => calls.has(call)))) found = next;
 	}
 	const after = calledFunctions(model);
 	for (const definition of before) if (!after.has(definition)) removeFunction(model, definition);
-	return added;
+	return found;
+}
+
+/** One round: calls that are given a matrix, or whose function holds one. */
+function inlineMatrices(model: Model): Node[] {
+	const facts = new Facts(model);
+	const holders = new Set(model.functions.filter((definition) => holdsMatrix(definition, new Set())));
+	return inlineCalls(model, (call, definition) => holders.has(definition) || call.inputs.some((value) => isMatrix(facts.view(value))));
+}
+
+function callsInTheWay(found: Survey): Set<Node> {
+	const calls = new Set<Node>();
+	const note = (node: Node | undefined) => {
+		if (node !== undefined && definitionOf(node) !== undefined) calls.add(node);
+	};
+	if (candidatesOf(found).length === 0) {
+		for (const { lookups } of found.entries) for (const { source } of lookups) if (source.kind === "computed") note(source.node);
+	}
+	if (!found.entries.some((entry) => headOf(entry, found) !== undefined)) for (const value of found.reached.keys()) note(value.producer);
+	return calls;
 }
 
 function isMatrix(view: View | undefined): boolean {

@@ -35,8 +35,9 @@ function otherReader(value: Value, stored: Value, known: ReadonlyMap<Node, numbe
 		if (use.kind === "output") return `table "${stored.name}" is a graph output ("${value.name}")`;
 		const { node } = use;
 		const output = node.outputs[0];
-		if (known.get(node) === use.index || isDead(node, new Set())) continue;
+		if (known.get(node) === use.index) continue;
 		if (output === undefined || facts.view(output)?.stored !== stored) {
+			if (isDead(node)) continue;
 			return `table "${stored.name}" is also read by ${nodeLabel(node)}, which is no lookup or projection of it`;
 		}
 		const found = otherReader(output, stored, known, facts);
@@ -45,12 +46,16 @@ function otherReader(value: Value, stored: Value, known: ReadonlyMap<Node, numbe
 	return undefined;
 }
 
-/** Nothing that `node` computes reaches an output. */
-function isDead(node: Node, seen: Set<Node>): boolean {
-	if (seen.has(node)) return true;
-	seen.add(node);
-	return node.outputs.every((value) => {
-		for (const use of value?.uses ?? []) if (use.kind === "output" || !isDead(use.node, seen)) return false;
-		return true;
-	});
+/** Nothing that `start` computes reaches an output. */
+function isDead(start: Node): boolean {
+	const seen = new Set<Node>([start]);
+	for (const node of seen) {
+		for (const value of node.outputs) {
+			for (const use of value?.uses ?? []) {
+				if (use.kind === "output") return false;
+				seen.add(use.node);
+			}
+		}
+	}
+	return true;
 }

@@ -7,7 +7,8 @@ import type { Facts } from "./facts.js";
 /** Ids given from outside (the graph input or a body's formal input), or computed, with what computes them. */
 export type IdSource =
 	/** `bounded`: they pass through a Clip, which may turn many ids into one. */
-	{ readonly kind: "input"; readonly value: Value; readonly bounded: boolean } | { readonly kind: "computed"; readonly by: string };
+	| { readonly kind: "input"; readonly value: Value; readonly bounded: boolean }
+	| { readonly kind: "computed"; readonly by: string; readonly node?: Node | undefined };
 
 /** Operators whose first output holds values of their first input, no others. */
 const KEEPING: ReadonlySet<string> = new Set("Identity Cast Reshape Squeeze Unsqueeze Flatten Transpose Slice Expand".split(" "));
@@ -38,7 +39,8 @@ function trace(value: Value, facts: Facts, seen: Set<Value>): IdSource {
 }
 
 function computed(value: Value): IdSource {
-	return { kind: "computed", by: value.producer === undefined ? `"${value.name}"` : nodeLabel(value.producer) };
+	const node = value.producer;
+	return { kind: "computed", by: node === undefined ? `"${value.name}"` : nodeLabel(node), node };
 }
 
 /** Every branch must pass ids on. */

@@ -4,16 +4,16 @@ import type { Node } from "../../src/ir/graph.js";
 import { distinctBytes } from "../../src/ir/tensor.js";
 import { nodeLabel } from "../../src/ir/walk.js";
 import type { Pass } from "../../src/pass.js";
-import type { Loaded, Located, Lookup, Projection, Rejected, StoredCopy, Vocabulary } from "../../src/state.js";
+import type { Loaded, Located, Lookup, Projection, Rejected, Vocabulary } from "../../src/state.js";
 import { chooseVocabularies } from "./choose.js";
 import { storedCopies, unusedCopies } from "./copies.js";
 import { isFactoredLookup, isFactoredProjection } from "./factored.js";
-import { inlineTables } from "./functions.js";
+import { surveyInlined } from "./functions.js";
 import { obstacle } from "./hold.js";
 import { lookupPattern, projectionPattern } from "./labels.js";
 import { type Pool, poolsOf } from "./pools.js";
 import { rejectedTables } from "./rejected.js";
-import { nameOf, type Survey, survey } from "./survey.js";
+import { nameOf, type Survey } from "./survey.js";
 import { precisionOf, requireFinite } from "./table.js";
 
 export interface LocateOptions {
@@ -31,7 +31,7 @@ export const LOCATE_DEFAULTS = { keepOtherReaders: false, tieSoft: false } as co
 
 /**
  * The pass `locate`: finds what the factors will replace. The graph is not changed, except that calls of
- * model-local functions which are given a matrix are replaced by their bodies.
+ * model-local functions which hide a matrix, or the way to one, are replaced by their bodies.
  *
  * Throws `nothing-to-do` if no file holds a vocabulary, `refused` if one is read in a way that forbids replacing it,
  * `input` if one holds numbers that are not finite, `usage` if a name in the options names nothing.
@@ -40,8 +40,8 @@ export function locate(options: LocateOptions = LOCATE_DEFAULTS): Pass<Loaded, L
 	return {
 		name: "locate",
 		run: async (state, context) => {
-			const inlined = new Set(state.files.flatMap(({ model }) => [...inlineTables(model)]));
-			const surveys = state.files.map((file) => survey(file));
+			const inlined = new Set<Node>();
+			const surveys = state.files.map((file) => surveyInlined(file, inlined));
 			const chosen = chooseVocabularies(surveys, options);
 			requireReadable(surveys);
 			if (chosen.length === 0) throw nothingFound(rejectedTables(surveys, new Set()));

@@ -118,12 +118,22 @@ function oneHotIds(node: Node, depth: number, facts: Facts): Pick<LookupSite, "p
 function equalIds(node: Node, depth: number, facts: Facts): Pick<LookupSite, "pattern" | "ids"> | undefined {
 	if (!node.is("Equal")) return undefined;
 	for (const [index, value] of node.inputs.entries()) {
-		const range = facts.numbers(value);
 		const ids = withoutLastAxis(uncast(node.inputs[1 - index]), facts);
-		const counts = range?.length === depth && range.every((entry, position) => entry === position);
-		if (ids !== undefined && counts && facts.view(value)?.shape.at(-1) === depth) return { pattern: "E11", ids };
+		if (ids !== undefined && countsUpTo(uncast(value), depth, facts)) return { pattern: "E11", ids };
 	}
 	return undefined;
+}
+
+/** 0, 1, … depth − 1 along the last axis: a constant, or a Range of constants. */
+function countsUpTo(value: Value | undefined, depth: number, facts: Facts): boolean {
+	const node = value?.producer;
+	if (node?.is("Range") === true) {
+		const [start, limit, delta] = node.inputs.map((input) => facts.numbers(input)?.[0]);
+		return start === 0 && limit === depth && delta === 1;
+	}
+	const numbers = facts.numbers(value);
+	if (numbers?.length !== depth || facts.view(value)?.shape.at(-1) !== depth) return false;
+	return numbers.every((entry, position) => entry === position);
 }
 
 /** The word table of a fused embedding layer; the pass that rewrites it takes the layer apart. */

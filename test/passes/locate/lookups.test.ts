@@ -218,9 +218,12 @@ function own.Embed, opset ai.onnx 17
 	it.each([
 		"index = Unsqueeze(ids, last)\nrows = GatherND(table, index)",
 		"index = Unsqueeze(ids, last)\nequal = Equal(index, range)\nhot = Cast<to=1>(equal)\nrows = MatMul(hot, table)",
+		"index = Unsqueeze(ids, last)\ncount = Range(zero, depth, one)\nequal = Equal(count, index)\nhot = Cast<to=1>(equal)\nrows = MatMul(hot, table)",
 	])("finds_indexing_as_the_dynamo_exporter_writes_it", async (lines) => {
 		const range = Array.from({ length: 24 }, (_, index) => index).join(", ");
-		const text = encoder(`table = float32[24, 4]\nlast = int64[1] {-1}\nrange = int64[24] {${range}}\n${lines}`);
+		const text = encoder(
+			`table = float32[24, 4]\nlast = int64[1] {-1}\nrange = int64[24] {${range}}\nzero = int64[] {0}\none = int64[] {1}\ndepth = int64[] {24}\n${lines}`,
+		);
 		const state = await located(text);
 		expect(summary(state)).toEqual([`24x4: table VxD: E11 ${lines.includes("GatherND") ? "GatherND" : "MatMul"}`]);
 		expect(state.vocabularies[0]?.lookups[0]?.ids.name).toBe("ids");

@@ -38,7 +38,7 @@ describe("projections", () => {
 
 	it("takes_a_twin_that_differs_in_one_number_for_another_table", async () => {
 		const twin = Float32Array.from(TWIN);
-		twin[50] = (twin[50] ?? 0) + 1e-6;
+		twin[40] = (twin[40] ?? 0) + 1e-6; // in row 16, away from the rows that are compared first
 		const state = await find(decoder("twin = float32[4, 24]\nlogits = MatMul(h, twin)"), { values: { twin } });
 		expect(summary(state)).toEqual(["24x4: table VxD: E1 Gather", "24x4: twin DxV: P1 MatMul"]);
 		expect(state.vocabularies.map(({ tied }) => tied)).toEqual([false, false]);
@@ -111,6 +111,17 @@ describe("projections", () => {
 		expect(summary(state)).toEqual(["24x4: table VxD: E1 Gather", "24x4: codes DxV: P6 MatMulInteger"]);
 		const projection = projectionOf(state);
 		expect([projection.hidden.name, projection.output.name]).toEqual(["h", "logits"]);
+	});
+
+	it.each([
+		"q, s, z = DynamicQuantizeLinear(h)\nlogits = com.microsoft.MatMulIntegerToFloat(q, codes, s, scale, z, zero, bias)",
+		"logits = com.microsoft.DynamicQuantizeMatMul(h, codes, scale, zero, bias)",
+	])("finds_a_fused_product_in_integers_with_its_bias: %s", async (lines) => {
+		const head = `codes = int8[4, 24]\nscale = float32[24]\nzero = int8[24]\nbias = float32[24]\n${lines}`;
+		const state = await find(decoder(head, { opset: "17, com.microsoft 1" }));
+		expect(summary(state)[1]).toMatch(/^24x4: codes DxV: P6 /);
+		const { hidden, output, bias } = projectionOf(state);
+		expect([hidden.name, output.name, bias?.name]).toEqual(["h", "logits", "bias"]);
 	});
 
 	it("finds_packed_four_bit_blocks", async () => {
