@@ -37,7 +37,7 @@ interface Sides {
 type Reader = (signal?: AbortSignal) => AsyncGenerator<Pair>;
 
 /** Files that are certainly no text; any other extension may be the name of a language. */
-const NO_TEXT = new Set([".npy", ".npz", ".onnx", ".json", ".bin", ".pt", ".parquet", ".zip"]);
+const NO_TEXT = new Set([".npy", ".npz", ".onnx", ".json", ".bin", ".parquet", ".zip"]);
 
 /**
  * Pairs from .tsv (source, tab, target), .jsonl (objects with two fields, or arrays of two; strings or lists of ids) and .safetensors

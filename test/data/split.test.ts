@@ -1,0 +1,115 @@
+// The held-out share: disjoint, complete, by position alone, and without cutting short sequences.
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { Piece } from "../../src/data/data.js";
+import { type Side, splitPairs, splitPieces } from "../../src/data/split.js";
+import { windows } from "../../src/data/windows.js";
+import { all, dataOf, pair, piece, refusal } from "./support.js";
+
+const SIDES: readonly Side[] = ["train", "held-out"];
+const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index);
+
+/** Ids of both sides; those of a side that has nothing are empty. */
+async function sides(pieces: readonly Piece[], block: number, share: number): Promise<number[][]> {
+	const read = async (side: Side) => {
+		try {
+			return (await all(splitPieces(dataOf(pieces), side, { block, share }).read())).flatMap(({ ids }) => [...ids]);
+		} catch {
+			return [];
+		}
+	};
+	return [await read("train"), await read("held-out")];
+}
+
+/** Runs of the given lengths whose ids are their positions in the whole. */
+function consecutive(lengths: readonly number[]): number[][] {
+	const ends = lengths.reduce<number[]>((list, length) => [...list, (list.at(-1) ?? 0) + length], []);
+	return ends.map((end, index) => range(ends[index - 1] ?? 0, end));
+}
+
+/** Sequences whose ids are their positions in the data; long ones in parts. */
+const data = fc
+	.array(fc.tuple(fc.integer({ min: 1, max: 30 }), fc.boolean()), { minLength: 1, maxLength: 25 })
+	.map((list) => consecutive(list.map(([length]) => length)).map((ids, index) => piece(ids, index === 0 || list[index]?.[1] === true)));
+
+describe("token data", () => {
+	it("every_token_lies_on_exactly_one_side_in_its_order", async () => {
+		await fc.assert(
+			fc.asyncProperty(data, fc.integer({ min: 1, max: 20 }), fc.constantFrom(0.5, 0.25, 0.1), async (pieces, block, share) => {
+				const [train = [], heldOut = []] = await sides(pieces, block, share);
+				const whole = pieces.flatMap(({ ids }) => [...ids]);
+				expect([...train, ...heldOut].sort((left, right) => left - right)).toEqual(whole);
+				for (const side of [train, heldOut]) expect(side).toEqual([...side].sort((left, right) => left - right));
+			}),
+		);
+	});
+
+	it("sequences_that_fit_a_block_are_never_cut", async () => {
+		await fc.assert(
+			fc.asyncProperty(data, async (pieces) => {
+				const sequences = pieces.map(({ ids }) => ({ ids, starts: true }));
+				for (const own of await sides(sequences, 30, 0.5)) {
+					const members = new Set(own);
+					for (const { ids } of sequences) expect(new Set([...ids].map((id) => members.has(id))).size).toBe(1);
+				}
+			}),
+		);
+	});
+
+	it("of_a_stream_the_second_of_every_k_blocks_is_held_out", async () => {
+		const [train, heldOut] = await sides([piece(range(0, 25)), piece(range(25, 100), false)], 10, 0.25);
+		expect(heldOut).toEqual([...range(10, 20), ...range(50, 60), ...range(90, 100)]);
+		expect(train?.length).toBe(70);
+	});
+
+	it("does_not_depend_on_how_a_stream_is_cut_into_pieces", async () => {
+		const split = (sizes: readonly number[]) =>
+			sides(
+				consecutive(sizes).map((ids, index) => piece(ids, index === 0)),
+				10,
+				0.25,
+			);
+		expect(await split([37, 63])).toEqual(await split([100]));
+		expect(await split([11, 1, 8, 30, 50])).toEqual(await split([100]));
+	});
+
+	it("windows_do_not_reach_across_what_was_held_out", async () => {
+		const stream = dataOf([piece(range(0, 60))]);
+		for (const side of SIDES) {
+			const cut = await all(windows(splitPieces(stream, side, { block: 10, share: 0.25 }).read(), { length: 16 }));
+			for (const window of cut) expect([...window]).toEqual(range(window[0] ?? -1, (window[0] ?? -1) + window.length));
+			expect(cut.length).toBeGreaterThan(1);
+		}
+	});
+
+	it("little_data_has_both_sides_and_too_little_is_refused", async () => {
+		const [train, heldOut] = await sides([piece(range(0, 1100))], 1024, 0.05);
+		expect([train?.length, heldOut?.length]).toEqual([1024, 76]);
+		const short = splitPieces(dataOf([piece(range(0, 1024))]), "held-out");
+		expect(await refusal(() => all(short.read()))).toBe(
+			"input: there is too little data for validation; give more than 1024 tokens, or validation data of its own",
+		);
+	});
+
+	it.each([0, -1, 0.6, Number.NaN])("a_share_of_%d_is_refused", async (share) => {
+		expect(await refusal(() => splitPieces(dataOf([piece([1])]), "train", { share }))).toContain("usage: the held-out share");
+	});
+});
+
+describe("pairs", () => {
+	const pairs = range(0, 700).map((number) => pair([number], [number]));
+	const numbers = async (side: Side) => (await all(splitPairs(dataOf(pairs), side).read())).map(({ source }) => source[0]);
+
+	it("are_held_out_in_runs_of_16_one_of_20_by_default", async () => {
+		const heldOut = await numbers("held-out");
+		expect(heldOut).toEqual([...range(16, 32), ...range(336, 352), ...range(656, 672)]);
+		const train = await numbers("train");
+		expect(new Set([...heldOut, ...train]).size).toBe(700);
+		expect(train.length).toBe(700 - 48);
+	});
+
+	it("too_few_are_refused", async () => {
+		const few = splitPairs(dataOf(pairs.slice(0, 16)), "held-out");
+		expect(await refusal(() => all(few.read()))).toContain("too little data for validation; give more than 16 pairs");
+	});
+});
