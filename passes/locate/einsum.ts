@@ -22,7 +22,7 @@ export function contraction(equation: string, index: number): "rows" | "columns"
 		return undefined;
 	}
 	const free = first === contracted ? second : second === contracted ? first : undefined;
-	if (free === undefined || hidden.includes(free) || result !== `${hidden.slice(0, -1)}${free}`) return undefined;
+	if (free === undefined || result !== `${hidden.slice(0, -1)}${free}`) return undefined;
 	return first === contracted ? "columns" : "rows";
 }
 

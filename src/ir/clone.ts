@@ -44,7 +44,7 @@ export function cloneNode(node: Node, graph: Graph, context: CloneContext): Node
 	);
 	for (const [index, value] of node.outputs.entries()) if (value !== undefined) values.set(value, copy.outputs[index]);
 	for (const [name, held] of node.attributes) {
-		const resolved = resolve(name, held, context.attributes);
+		const resolved = resolve(held, context.attributes);
 		if (resolved === undefined) continue;
 		if (resolved.kind === "graph") setAttribute(copy, name, { ...resolved, value: cloneBody(resolved.value, copy, context) });
 		else if (resolved.kind === "graphs") {
@@ -64,11 +64,10 @@ function trimmed(inputs: readonly (Value | undefined)[]): (Value | undefined)[] 
 }
 
 /** A reference becomes what it stands for; undefined if it stands for nothing, then the operator's default holds. */
-function resolve(name: string, held: Attribute, attributes: ReadonlyMap<string, Attribute>): Attribute | undefined {
+function resolve(held: Attribute, attributes: ReadonlyMap<string, Attribute>): Attribute | undefined {
 	if (held.kind !== "reference") return held;
 	const value = attributes.get(held.name);
-	if (value === undefined || held.name === name || value.kind === "opaque") return value;
-	return { ...value, carried: undefined };
+	return value === undefined || value.kind === "opaque" ? value : { ...value, carried: undefined }; // its baggage bears another name
 }
 
 function cloneBody(body: Graph, owner: Node, context: CloneContext): Graph {

@@ -183,6 +183,51 @@ describe("the decision", () => {
 		expect(summary(await located(text))).toEqual(["24x4: free DxV: P1 MatMul"]);
 	});
 
+	it("does_not_take_fused_keys_and_values_of_undeclared_size_for_a_head", async () => {
+		const text = graph(
+			"embeds: float32[batch, length, 4]",
+			"fused = float32[4, 12]\nsplit = int64[4] {0, 0, 3, 4}\nall = MatMul(embeds, fused)\npresent = Reshape(all, split)",
+			"present: float32[batch, length, heads, size]",
+		);
+		expect((await refusal(text)).code).toBe("nothing-to-do");
+	});
+
+	it("does_not_choose_between_equal_tables_of_one_input", async () => {
+		const text = graph(
+			"places: int64[batch, length]",
+			"cosines = float32[40, 4]\nsines = float32[40, 4]\none = Gather(cosines, places)\ntwo = Gather(sines, places)",
+			"one: float32[batch, length, 4], two: float32[batch, length, 4]",
+		);
+		const error = await refusal(text);
+		expect(error.message).toContain("neither a projection nor its size shows that it is the vocabulary");
+	});
+
+	it.each([
+		["Identity(place)", 1],
+		["Add(place, one)", 0],
+	])("takes_what_a_loop_carries_for_ids_unless_it_counts: %s", async (next, count) => {
+		const text = `
+			model ir 8, opset ai.onnx 17
+			graph main(steps: int64[], go: bool[], first: int64[1], start: float32[1, 4])
+				table = float32[24, 4]
+				one = int64[] {1}
+				last, sum = Loop(steps, go, first, start)
+					body:
+					graph body(step: int64[], on: bool[], place: int64[1], before: float32[1, 4])
+						row = Gather(table, place)
+						after = Add(before, row)
+						still = Identity(on)
+						then = ${next}
+						return still, then, after
+				return sum: float32[1, 4]
+		`;
+		const found = await located(text).then(
+			({ vocabularies }) => vocabularies.length,
+			(error: Error) => error.message,
+		);
+		expect(found).toEqual(count === 1 ? 1 : expect.stringContaining('selected by Add → "then"'));
+	});
+
 	it("names_the_best_candidate_where_there_is_no_vocabulary", async () => {
 		const text = graph(
 			"x: float32[batch, 4]",

@@ -165,6 +165,12 @@ describe("lookups", () => {
 		expect(table?.read(4, 5).some((value) => value !== 0)).toBe(true);
 	});
 
+	it("tells_the_mask_from_the_table_in_either_order", async () => {
+		const mask = Float32Array.from({ length: 96 }, (_, index) => (index < 4 ? 0 : 1));
+		const text = encoder("mask = float32[24, 4]\ntable = float32[24, 4]\nmasked = Mul(mask, table)\nrows = Gather(masked, ids)");
+		expect(summary(await located(text, { values: { mask } }))).toEqual(["24x4: table VxD: E8 Gather"]);
+	});
+
 	it("folds_replaced_rows_into_the_table", async () => {
 		const text = encoder(`
 			table = float32[24, 4]
