@@ -5,7 +5,7 @@ import { distinctBytes } from "../../src/ir/tensor.js";
 import type { Located, Lookup, ModelFile, Projection, Side, StoredCopy, Vocabulary } from "../../src/state.js";
 import { computeType, isBlockQuantized, type Role, storageOf, storeOf } from "../../src/storage.js";
 import type { FactorizeOptions } from "./options.js";
-import { otherReader, replacedNodes, storedBytes } from "./readers.js";
+import { dataFileBytes, otherReader, PAGE, replacedNodes } from "./readers.js";
 import { type FactorShape, factorBytes, largestRank } from "./size.js";
 
 /** How a projection is written: two Gemms on the shared U, or two MatMuls on transposed factors of its own. */
@@ -122,6 +122,9 @@ function splitCopies(vocabulary: Vocabulary, options: FactorizeOptions): SplitVo
 /** Nodes, names and shapes that the rewrite adds per site, estimated, so that a target size is not exceeded. */
 const BYTES_PER_SITE = 1024;
 
+/** U, its scales and W may each begin a page of a data file. */
+const FACTORS_PER_FILE = 3;
+
 /** Bytes that the factors of each vocabulary may take; undefined where ranks are given. */
 function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size, fileBytes }: FactorizeOptions): (number | undefined)[] {
 	if (size.ratio !== undefined) {
@@ -131,7 +134,10 @@ function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size, fi
 	if (size.targetBytes === undefined) return split.map(() => undefined);
 	const removed = split.reduce((sum, { bytesBefore }) => sum + bytesBefore, 0);
 	const sites = state.vocabularies.reduce((sum, { lookups, projections }) => sum + lookups.length + projections.length, 0);
-	const rest = (fileBytes ?? storedBytes(state.files)) - removed + sites * BYTES_PER_SITE;
+	const models = state.files.reduce((sum, { bytes }) => sum + bytes, 0);
+	const data = Math.max(dataFileBytes(state.files), (fileBytes ?? 0) - models);
+	const padded = split.flatMap((part) => part.removed).filter(({ tensors }) => tensors[0]?.placement.kind === "external").length;
+	const rest = models + data - removed + sites * BYTES_PER_SITE + padded * FACTORS_PER_FILE * PAGE;
 	const free = size.targetBytes - rest;
 	if (free <= 0 && split.length > 0) {
 		throw new DistembError("refused", `a target of ${size.targetBytes} bytes cannot be met: all but the vocabulary takes ${rest} bytes`, {

@@ -1,6 +1,5 @@
 // Which copies of a table go away, and who would still read them.
 import type { Graph, Node, Value } from "../../src/ir/graph.js";
-import { distinctBytes, type Tensor } from "../../src/ir/tensor.js";
 import { allGraphs, nodeLabel, scopes } from "../../src/ir/walk.js";
 import type { ModelFile, StoredCopy, Vocabulary } from "../../src/state.js";
 
@@ -39,13 +38,26 @@ export function commonScope(graphs: readonly Graph[]): Graph | undefined {
 	return undefined;
 }
 
-/** Bytes of all files as they are: the .onnx files and the tensors in data files, what several models share once. */
-export function storedBytes(files: readonly ModelFile[]): number {
-	const external: Tensor[] = [];
+/** Data files begin large tensors at a page, so that they can be mapped into memory. */
+export const PAGE = 4096;
+
+/** Where smaller tensors begin. */
+const SMALL_UNIT = 64;
+
+/** Bytes of the data files when written anew: every tensor in them once, padded to pages. */
+export function dataFileBytes(files: readonly ModelFile[]): number {
+	const sizes = new Map<unknown, number>();
 	for (const { model } of files) {
 		for (const { initializers } of allGraphs(model, true)) {
-			for (const { tensor } of initializers) if (tensor?.placement.kind === "external") external.push(tensor);
+			for (const { tensor } of initializers) {
+				if (tensor?.placement.kind === "external") sizes.set(tensor.data?.identity ?? tensor, padded(tensor.byteLength));
+			}
 		}
 	}
-	return files.reduce((sum, { bytes }) => sum + bytes, distinctBytes(external));
+	return [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+}
+
+function padded(bytes: number): number {
+	const unit = bytes >= PAGE ? PAGE : SMALL_UNIT;
+	return Math.ceil(bytes / unit) * unit;
 }
