@@ -23,8 +23,11 @@ async function sides(pieces: readonly Piece[], block: number, share: number): Pr
 
 /** Runs of the given lengths whose ids are their positions in the whole. */
 function consecutive(lengths: readonly number[]): number[][] {
-	const ends = lengths.reduce<number[]>((list, length) => [...list, (list.at(-1) ?? 0) + length], []);
-	return ends.map((end, index) => range(ends[index - 1] ?? 0, end));
+	let end = 0;
+	return lengths.map((length) => {
+		end += length;
+		return range(end - length, end);
+	});
 }
 
 /** Sequences whose ids are their positions in the data; long ones in parts. */

@@ -1,4 +1,5 @@
 // Token data: .npy, .jsonl and text, against the fixture's own token files, and what is refused.
+import { closeSync, openSync, statSync, truncateSync, writeSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { countTokens, type Data, type Piece, pieceTokens, remembered } from "../../src/data/data.js";
@@ -47,6 +48,19 @@ describe("npy", () => {
 			[3, true],
 			[3, true],
 		]);
+	});
+
+	it("begins_a_file_of_8_gib_at_once_and_finds_a_wrong_id_in_its_midst", async () => {
+		// A file with a hole takes no space on the disk; no buffer is large enough to hold it.
+		const count = 2 ** 32;
+		const file = write("huge.npy", npy("<u2", [count], new Uint8Array(0)));
+		const start = statSync(file).size;
+		truncateSync(file, start + 2 * count);
+		const handle = openSync(file, "r+");
+		writeSync(handle, Uint16Array.from([7000]), 0, 2, start + 2 * 200_000);
+		closeSync(handle);
+		const data = await openTokens([file], { rows: ROWS });
+		expect(await refusal(() => all(data.read()))).toContain("token id 7000 at position 200000");
 	});
 
 	it("names_the_file_and_the_position_of_an_id_beyond_the_vocabulary", async () => {
