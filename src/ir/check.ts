@@ -13,6 +13,7 @@ export function checkModel(model: Model): void {
 export function* problems(model: Model): Generator<string> {
 	const uses = new Map<Value, Use[]>();
 	for (const graph of allGraphs(model, true)) yield* graphProblems(graph, uses);
+	yield* shadowProblems(model);
 	for (const graph of allGraphs(model, true)) {
 		for (const value of valuesOf(graph)) yield* useProblems(value, uses.get(value) ?? []);
 	}
@@ -20,11 +21,10 @@ export function* problems(model: Model): Generator<string> {
 }
 
 function* graphProblems(graph: Graph, uses: Map<Value, Use[]>): Generator<string> {
-	const where = scopePath(graph);
 	const names = new Map<string, Value>();
 	for (const value of valuesOf(graph)) {
-		if (value.graph !== graph) yield `"${value.name}" stands in ${where} but belongs to ${scopePath(value.graph)}`;
-		if (names.has(value.name)) yield `"${value.name}" is defined twice in ${where}`;
+		if (value.graph !== graph) yield `"${value.name}" stands in ${scopePath(graph)} but belongs to ${scopePath(value.graph)}`;
+		if (names.has(value.name)) yield `"${value.name}" is defined twice in ${scopePath(graph)}`;
 		names.set(value.name, value);
 	}
 	const ready = new Set<Value>([...graph.inputs, ...graph.initializers, ...graph.sparse]);
@@ -34,11 +34,11 @@ function* graphProblems(graph: Graph, uses: Map<Value, Use[]>): Generator<string
 		else list.push(use);
 	};
 	for (const node of graph.nodes) {
-		if (node.graph !== graph) yield `${nodeLabel(node)} stands in ${where} but belongs to ${scopePath(node.graph)}`;
+		if (node.graph !== graph) yield `${nodeLabel(node)} stands in ${scopePath(graph)} but belongs to ${scopePath(node.graph)}`;
 		for (const value of readBy(node)) {
 			if (value.graph === graph && !ready.has(value)) yield `${nodeLabel(node)} reads "${value.name}" before it is computed`;
 			if (!isVisible(value, graph) && !isInside(value.graph, node)) {
-				yield `${nodeLabel(node)} in ${where} reads "${value.name}" of ${scopePath(value.graph)}, which is no enclosing scope`;
+				yield `${nodeLabel(node)} in ${scopePath(graph)} reads "${value.name}" of ${scopePath(value.graph)}, which is no enclosing scope`;
 			}
 		}
 		node.inputs.forEach((value, index) => {
@@ -58,8 +58,40 @@ function* graphProblems(graph: Graph, uses: Map<Value, Use[]>): Generator<string
 	}
 	for (const [index, { value }] of graph.outputs.entries()) {
 		note(value, { kind: "output", graph, index });
-		if (value.graph === graph ? !ready.has(value) : !isVisible(value, graph)) yield `output "${value.name}" of ${where} is not defined`;
+		if (value.graph === graph ? !ready.has(value) : !isVisible(value, graph))
+			yield `output "${value.name}" of ${scopePath(graph)} is not defined`;
 	}
+}
+
+/** A value of ours that has the name of a value in an enclosing scope. What a file came with is left as it is. */
+function* shadowProblems(model: Model): Generator<string> {
+	const names = new Map<Graph, ReadonlyMap<string, Value>>();
+	for (const graph of allGraphs(model, true)) names.set(graph, new Map([...valuesOf(graph)].map((value) => [value.name, value])));
+	for (const [graph, own] of names) {
+		for (const outer of scopes(graph)) {
+			if (outer === graph) continue;
+			for (const [name, value] of own) {
+				const hidden = names.get(outer)?.get(name);
+				if (hidden !== undefined && (isNew(value) || isNew(hidden)))
+					yield `"${name}" of ${scopePath(graph)} hides a value of ${scopePath(outer)}`;
+			}
+		}
+	}
+}
+
+/** False for what `body`'s own node or a later one computes: exporters give an If and its branches outputs of one name. */
+function isComputedBefore({ producer }: Value, body: Graph): boolean {
+	if (producer === undefined) return true;
+	const { nodes } = producer.graph;
+	for (const { owner } of scopes(body)) if (owner?.graph === producer.graph) return nodes.indexOf(producer) < nodes.indexOf(owner);
+	return true;
+}
+
+/** True for values that no file brought. */
+function isNew({ source }: Value): boolean {
+	return (
+		(source.kind === "node" && source.node.carried === undefined) || (source.kind === "initializer" && source.tensor.carried === undefined)
+	);
 }
 
 /** Inputs of a node and every outer value that its bodies read. */
@@ -83,13 +115,16 @@ function isVisible(value: Value, from: Graph): boolean {
 
 function* useProblems(value: Value, found: readonly Use[]): Generator<string> {
 	if (value.uses.size !== found.length) yield `"${value.name}" records ${value.uses.size} uses but has ${found.length}`;
-	const key = (use: Use) => (use.kind === "node" ? use.node : use.graph);
-	for (const use of found) {
-		let known = false;
-		for (const other of value.uses) known ||= other.kind === use.kind && other.index === use.index && key(other) === key(use);
-		if (!known) yield `a use of "${value.name}" is not recorded`;
+	const recorded = new Map<Node | Graph, Set<number>>();
+	for (const use of value.uses) {
+		const indices = recorded.get(reader(use)) ?? new Set();
+		recorded.set(reader(use), indices.add(use.index));
 	}
+	for (const use of found) if (recorded.get(reader(use))?.has(use.index) !== true) yield `a use of "${value.name}" is not recorded`;
 }
+
+/** Nodes and graphs are different objects, so that the reader tells the kind of use too. */
+const reader = (use: Use): Node | Graph => (use.kind === "node" ? use.node : use.graph);
 
 function usedDomains(model: Model): Set<string> {
 	const domains = new Set<string>();

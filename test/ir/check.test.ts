@@ -37,6 +37,14 @@ function listOf<T>(list: readonly T[]): T[] {
 }
 
 describe("checkModel", () => {
+	it("refuses_a_new_value_that_hides_one_of_an_enclosing_scope", () => {
+		const found = broken((model) => {
+			const inner = nodeCalled(model, "Neg");
+			addNode(inner.graph, { opType: "Relu", inputs: [inner.outputs[0]], outputs: ["a"] });
+		});
+		expect(found).toEqual([expect.stringMatching(/"a" of main\/choose\.then_branch hides a value of main/)]);
+	});
+
 	it("accepts_a_sound_model", () => {
 		expect(() => checkModel(parseModel(TEXT))).not.toThrow();
 	});
