@@ -1,0 +1,45 @@
+// A model of its own for training: same graph, other operator sets; tensors are shared, nothing else is.
+import { cloneNode } from "../ir/clone.js";
+import { addFunction, addInitializer, addInput, addOutput, addSparse, createModel, removeInitializer, replaceUses } from "../ir/edit.js";
+import type { Model, Value } from "../ir/graph.js";
+
+export interface ModelCopy {
+	readonly model: Model;
+	/** Values of the original's main graph → values of the copy. */
+	readonly values: ReadonlyMap<Value, Value>;
+}
+
+/** Training graphs are read by the engine only: initializers need not be inputs (IR 4), and bodies may hold bfloat16 (IR 10). */
+const IR_VERSION = 10;
+
+/** A copy of `model` whose operator sets are replaced by those of `opsets`; domains that it does not name stay. */
+export function copyModel(model: Model, opsets: ReadonlyMap<string, number> = new Map()): ModelCopy {
+	const merged = new Map([...model.opsets, ...opsets]);
+	const copy = createModel(Math.max(model.irVersion, IR_VERSION), merged, model.graph.name);
+	const values = new Map<Value, Value | undefined>();
+	const { graph } = copy;
+	for (const input of model.graph.inputs) if (input.tensor === undefined) values.set(input, addInput(graph, input.name, input.info));
+	for (const value of model.graph.initializers) {
+		if (value.tensor !== undefined) values.set(value, addInitializer(graph, value.name, value.tensor, value.info));
+	}
+	for (const value of model.graph.sparse) {
+		values.set(value, addSparse(graph, value.name, value.source.kind === "sparse" ? value.source.carried : undefined));
+	}
+	const context = { values, attributes: new Map(), rename: (name: string) => name, nameOf: ({ name }: Value) => name };
+	for (const node of model.graph.nodes) cloneNode(node, graph, context);
+	for (const { value, info } of model.graph.outputs) {
+		const result = values.get(value);
+		if (result !== undefined) addOutput(graph, result, info);
+	}
+	for (const definition of model.functions) addFunction(copy, definition);
+	return { model: copy, values: new Map([...values].flatMap(([from, to]) => (to === undefined ? [] : [[from, to] as const]))) };
+}
+
+/** Makes an initializer a graph input of the same name: a parameter that every run is fed. Returns the input. */
+export function asParameter(initializer: Value): Value {
+	const { graph, name, type } = initializer;
+	const stand = addInput(graph, name, { type, carried: undefined });
+	replaceUses(initializer, stand);
+	removeInitializer(initializer);
+	return stand;
+}

@@ -1,0 +1,120 @@
+// Rules of matrix products. Weights of two axes are met by Gemm on flattened rows, which needs no Transpose.
+import { floatOf, intOf, stringOf } from "../../ir/attributes.js";
+import type { Value } from "../../ir/graph.js";
+import { sizeOf } from "../facts.js";
+import type { Ops } from "../ops.js";
+import { type RuleContext, rule } from "../rule.js";
+
+interface Factor {
+	readonly value: Value;
+	readonly transposed: boolean;
+}
+
+const plain = (value: Value): Factor => ({ value, transposed: false });
+const flipped = ({ value, transposed }: Factor): Factor => ({ value, transposed: !transposed });
+
+/** alpha · A · B, each transposed in its last two axes where it says so. */
+function product(ops: Ops, a: Factor, b: Factor, alpha: number): Value {
+	if (ops.rank(a.value) === 2 && ops.rank(b.value) === 2) {
+		return ops.gemm(a.value, b.value, { transA: a.transposed, transB: b.transposed, alpha });
+	}
+	const [left, right] = [a, b].map(({ value, transposed }) => (transposed ? ops.transposed(value) : value)) as [Value, Value];
+	const result = ops.matmul(left, right);
+	return alpha === 1 ? result : ops.mul(result, alpha);
+}
+
+/**
+ * Y = alpha · op(A) op(B): dA = alpha · G op(B)ᵀ, dB = alpha · op(A)ᵀ G; transposed where A or B are.
+ * Batch axes of A that B lacks are rows of one matrix.
+ */
+function gradients(ops: Ops, g: Value, a: Factor, b: Factor, alpha: number) {
+	const [rows, columns] = [ops.dims(a.value), ops.dims(b.value)];
+	if (columns.length === 2 && rows.length > 2 && !a.transposed) {
+		const flatten = (value: Value) => ops.reshape(value, [sizeOf(ops.dims(value), 0, -1), ops.dims(value).at(-1) ?? 1]);
+		const [flat, flatG] = [plain(flatten(a.value)), flatten(g)];
+		return [() => ops.reshape(left(ops, flatG, flat, b, alpha), rows), () => right(ops, flatG, flat, b, alpha)];
+	}
+	return [() => left(ops, g, a, b, alpha), () => right(ops, g, a, b, alpha)];
+}
+
+function left(ops: Ops, g: Value, a: Factor, b: Factor, alpha: number): Value {
+	return a.transposed ? product(ops, b, flipped(plain(g)), alpha) : product(ops, plain(g), flipped(b), alpha);
+}
+
+function right(ops: Ops, g: Value, a: Factor, b: Factor, alpha: number): Value {
+	return b.transposed ? product(ops, flipped(plain(g)), a, alpha) : product(ops, flipped(a), plain(g), alpha);
+}
+
+/** MatMul of vectors too: a vector on the left is one row, on the right one column. */
+function matmul({ ops, g, x, y, rank, dims }: RuleContext) {
+	const [isRow, isColumn] = [rank(0) === 1, rank(1) === 1];
+	const a = isRow ? ops.reshape(x(0), [1, ...dims(0)]) : x(0);
+	const b = isColumn ? ops.reshape(x(1), [...dims(1), 1]) : x(1);
+	const shape = [...ops.dims(y())];
+	if (isColumn) shape.push(1);
+	if (isRow) shape.splice(-1, 0, 1);
+	const [da, db] = gradients(ops, ops.reshape(g, shape), plain(a), plain(b), 1);
+	// A vector that stands before a batch was repeated: its gradient is summed before the axis of size one goes.
+	const vector = (gradient: Value, axis: number) => {
+		const summed = ops.sum(
+			gradient,
+			ops
+				.dims(gradient)
+				.slice(0, -2)
+				.map((_, at) => at),
+		);
+		return ops.reshape(summed, [ops.dims(summed).at(axis) ?? 1]);
+	};
+	return [da && (() => (isRow ? vector(da(), -1) : da())), db && (() => (isColumn ? vector(db(), -2) : db()))];
+}
+
+/** The letters of each operand and of the result, as numpy's einsum reads them. */
+function lettersOf(equation: string): { operands: string[]; result: string } {
+	const [left = "", right] = equation.replaceAll(" ", "").split("->");
+	const operands = left.split(",");
+	const all = [...left.replaceAll(",", "")].sort();
+	const once = all.filter((letter) => all.indexOf(letter) === all.lastIndexOf(letter));
+	return { operands, result: right ?? once.join("") };
+}
+
+/** y = einsum(x₁, x₂, …): dxᵢ = einsum(g, the other operands) with the letters of xᵢ as result. */
+function einsum({ ops, g, x, dims, node, unsupported }: RuleContext) {
+	const { operands, result } = lettersOf(stringOf(node, "equation", ""));
+	const isPlain = [...operands, result].every((letters) => /^[A-Za-z]*$/.test(letters) && new Set(letters).size === letters.length);
+	if (!isPlain) unsupported("Einsum with an ellipsis or a repeated letter");
+	return operands.map((letters, index) => () => {
+		const others = operands.flatMap((other, at) => (at === index ? [] : [{ letters: other, value: x(at) }]));
+		const present = [...letters].filter((letter) => result.includes(letter) || others.some((other) => other.letters.includes(letter)));
+		const equation = `${[result, ...others.map((other) => other.letters)].join(",")}->${present.join("")}`;
+		const sizes = [...letters].map((letter, axis) => (present.includes(letter) ? (dims(index)[axis] ?? 1) : 1));
+		const shape = sizes.filter((_, axis) => present.includes(letters[axis] ?? ""));
+		const gradient = ops.einsum(equation, [g, ...others.map(({ value }) => value)], shape);
+		// A letter that only this operand has was summed away: the same gradient for its whole axis.
+		return ops.reshape(gradient, sizes);
+	});
+}
+
+export const products = {
+	MatMul: rule(matmul),
+	// Y = alpha op(A) op(B) + beta C: dC = beta G
+	Gemm: rule(({ ops, g, x, node }) => {
+		const [a, b] = [
+			{ value: x(0), transposed: intOf(node, "transA", 0) !== 0 },
+			{ value: x(1), transposed: intOf(node, "transB", 0) !== 0 },
+		];
+		const beta = floatOf(node, "beta", 1);
+		return [...gradients(ops, g, a, b, floatOf(node, "alpha", 1)), () => (beta === 1 ? g : ops.mul(g, beta))];
+	}),
+	"com.microsoft.FusedMatMul": rule((context) => {
+		const { ops, g, x, rank, node, unsupported } = context;
+		if (intOf(node, "transBatchA", 0) !== 0 || intOf(node, "transBatchB", 0) !== 0) unsupported("FusedMatMul with transposed batch axes");
+		const alpha = floatOf(node, "alpha", 1);
+		const [a, b] = [
+			{ value: x(0), transposed: intOf(node, "transA", 0) !== 0 },
+			{ value: x(1), transposed: intOf(node, "transB", 0) !== 0 },
+		];
+		if (rank(0) < 2 || rank(1) < 2) unsupported("FusedMatMul of a vector");
+		return gradients(ops, g, a, b, alpha);
+	}),
+	Einsum: rule(einsum),
+};

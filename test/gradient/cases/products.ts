@@ -1,0 +1,48 @@
+// Cases of rules/products.ts: weights, batches that broadcast, vectors, transposed operands.
+import type { GradientCase } from "../check.js";
+
+function product(op: string, a: string, b: string, about = `${a} × ${b}`): GradientCase {
+	return { about, graph: `main(a: T[${a}], b: T[${b}])\ny = ${op}(a, b)\nreturn y` };
+}
+
+const TRANSPOSED = ["transA=0, transB=1", "transA=1, transB=0", "transA=1, transB=1"];
+
+export const products = {
+	MatMul: [
+		product("MatMul", "2, 3", "3, 4"),
+		product("MatMul", "2, 5, 3", "3, 4"),
+		product("MatMul", "2, 2, 5, 3", "2, 2, 3, 4"),
+		product("MatMul", "2, 1, 2, 3", "4, 3, 2"),
+		product("MatMul", "2, 3", "4, 3, 2"),
+		product("MatMul", "3", "3, 4"),
+		product("MatMul", "2, 3", "3"),
+		product("MatMul", "3", "3"),
+		product("MatMul", "3", "2, 3, 4"),
+		product("MatMul", "2, 4, 3", "3"),
+		{ ...product("MatMul", "2, 5, 3", "3, 4", "opset 9"), opset: 9 },
+	],
+	Gemm: [
+		{ about: "bias row", graph: "main(a: T[2, 3], b: T[3, 4], c: T[4])\ny = Gemm(a, b, c)\nreturn y" },
+		...TRANSPOSED.map((flags) => ({
+			about: flags,
+			graph: `main(a: T[${flags.startsWith("transA=1") ? "3, 2" : "2, 3"}], b: T[${flags.endsWith("1") ? "4, 3" : "3, 4"}], c: T[2, 1])\ny = Gemm<${flags}, alpha=0.5, beta=0.25>(a, b, c)\nreturn y`,
+		})),
+		{ about: "no bias", graph: "main(a: T[2, 3], b: T[3, 4])\ny = Gemm<alpha=2.0>(a, b)\nreturn y", opset: 11 },
+		{ about: "scalar bias of opset 7", graph: "main(a: T[2, 3], b: T[3, 4], c: T[])\ny = Gemm(a, b, c)\nreturn y", opset: 7 },
+	],
+	"com.microsoft.FusedMatMul": [
+		product("com.microsoft.FusedMatMul<alpha=0.5>", "2, 3", "3, 4", "alpha"),
+		product("com.microsoft.FusedMatMul<transB=1, alpha=0.25>", "2, 2, 5, 3", "2, 2, 4, 3", "batched, transB"),
+		product("com.microsoft.FusedMatMul<transA=1, alpha=0.5>", "2, 3, 5", "2, 3, 4", "batched, transA"),
+		product("com.microsoft.FusedMatMul<transA=1, transB=1>", "2, 3, 5", "2, 4, 3", "batched, both"),
+		product("com.microsoft.FusedMatMul<transB=1>", "2, 5, 3", "4, 3", "weights, transB"),
+	],
+	Einsum: [
+		{ about: "bsd,vd->bsv", graph: 'main(a: T[2, 3, 4], b: T[5, 4])\ny = Einsum<equation="bsd,vd->bsv">(a, b)\nreturn y' },
+		{ about: "attention", graph: 'main(a: T[2, 2, 3, 2], b: T[2, 2, 4, 2])\ny = Einsum<equation="bhqd, bhkd -> bhqk">(a, b)\nreturn y' },
+		{ about: "a letter that is summed alone", graph: 'main(a: T[2, 3], b: T[3, 4])\ny = Einsum<equation="ij,jk->j">(a, b)\nreturn y' },
+		{ about: "no arrow", graph: 'main(a: T[2, 3], b: T[3, 4])\ny = Einsum<equation="ij,jk">(a, b)\nreturn y' },
+		{ about: "three operands", graph: 'main(a: T[2, 3], b: T[3, 4], c: T[4])\ny = Einsum<equation="ij,jk,k->i">(a, b, c)\nreturn y' },
+		{ about: "one operand", graph: 'main(a: T[2, 3])\ny = Einsum<equation="ij->ji">(a)\nreturn y' },
+	],
+} satisfies Readonly<Record<string, readonly GradientCase[]>>;
