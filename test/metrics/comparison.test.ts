@@ -29,6 +29,13 @@ describe("divergence", () => {
 		expect(Math.abs(plain / exact - 1)).toBeGreaterThan(1e-6);
 	});
 
+	it("has_the_third_and_fourth_cumulant_of_a_skewed_distribution", () => {
+		// KL of Bernoulli(0.1) from its tilt by e^s: ln(0.9 + 0.1·e^s) − 0.1·s = κ₂s²/2 + κ₃s³/6 + κ₄s⁴/24 + …
+		const step = 1e-3;
+		const exact = (0.09 / 2) * step ** 2 + (0.072 / 6) * step ** 3 + (0.0414 / 24) * step ** 4;
+		expect(Math.abs(divergence(logs(0.9, 0.1), logits(Math.log(0.9), Math.log(0.1) + step)) / exact - 1)).toBeLessThan(1e-9);
+	});
+
 	it("does_not_jump_where_the_series_begins", () => {
 		const at = (step: number) => divergence(logits(0, 0), logits(0, step)) / (step * step);
 		expect(Math.abs(at(1.9999e-3) / at(2.0001e-3) - 1)).toBeLessThan(1e-7);
