@@ -72,8 +72,8 @@ function* shadowProblems(model: Model): Generator<string> {
 			if (outer === graph) continue;
 			for (const [name, value] of own) {
 				const hidden = names.get(outer)?.get(name);
-				if (hidden !== undefined && (isNew(value) || isNew(hidden)))
-					yield `"${name}" of ${scopePath(graph)} hides a value of ${scopePath(outer)}`;
+				if (hidden === undefined || !(isNew(value) || isNew(hidden))) continue;
+				if (isComputedBefore(hidden, graph)) yield `"${name}" of ${scopePath(graph)} hides a value of ${scopePath(outer)}`;
 			}
 		}
 	}
