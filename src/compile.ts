@@ -60,7 +60,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		quantized,
 		runner,
 	);
-	await staged.commit();
+	await staged.commit(options.overwrite);
 
 	return {
 		...report,

@@ -116,25 +116,39 @@ export class StagedOutput {
 		this.files.push(name);
 	}
 
-	/** Moves the result to its place. A directory appears at once; of a file's set the data files come first, the model last. */
-	async commit(): Promise<void> {
+	/**
+	 * Moves the result to its place. A directory appears at once; of a file's set the data files come first, the model last.
+	 * An old model is removed before its data files are replaced: killed at any moment, the output is whole, or not there.
+	 * @throws DistembError `output` if something stands there that may not be replaced
+	 */
+	async commit(overwrite = false): Promise<void> {
+		const targets = this.#kind === "directory" ? [this.#target] : this.files.map((name) => path.join(path.dirname(this.#target), name));
+		const existing = targets.find((target) => existsSync(target));
+		if (existing !== undefined && !overwrite) {
+			throw new DistembError("output", "already exists", { at: existing, hint: "use --overwrite to replace it" });
+		}
 		try {
-			if (this.#kind === "directory") {
-				const old = existsSync(this.#target) ? `${this.folder}.old` : undefined;
-				if (old !== undefined) renameSync(this.#target, old);
-				renameSync(this.folder, this.#target);
-				if (old !== undefined) rmSync(old, { recursive: true });
-				return;
-			}
-			for (const name of this.files) {
-				const to = path.join(path.dirname(this.#target), name);
-				await mkdir(path.dirname(to), { recursive: true });
-				await rename(path.join(this.folder, name), to);
-			}
-			await rm(this.folder, { recursive: true });
+			if (this.#kind === "directory") this.#commitDirectory(existing !== undefined);
+			else await this.#commitFiles(targets);
 		} catch (cause) {
 			throw outputError(this.#target, cause);
 		}
+	}
+
+	#commitDirectory(replace: boolean): void {
+		const old = `${this.folder}.old`;
+		if (replace) renameSync(this.#target, old);
+		renameSync(this.folder, this.#target);
+		if (replace) rmSync(old, { recursive: true });
+	}
+
+	async #commitFiles(targets: readonly string[]): Promise<void> {
+		if (targets.length > 1) await rm(this.#target, { force: true });
+		for (const [index, to] of targets.entries()) {
+			await mkdir(path.dirname(to), { recursive: true });
+			await rename(path.join(this.folder, this.files[index] ?? ""), to);
+		}
+		await rm(this.folder, { recursive: true });
 	}
 
 	/** Leaves no trace. */

@@ -173,10 +173,26 @@ describe("appearing whole or not at all", () => {
 		mkdirSync(path.join(folder, "out"));
 		writeFileSync(path.join(folder, "out/old.txt"), "old");
 		const open = openModel(fixture);
-		await save(path.join(folder, "out"), "directory", { open, name: "model.onnx" });
+		const staged = new StagedOutput(path.join(folder, "out"), "directory");
+		await staged.write([{ open, name: "model.onnx" }]);
+		await expect(staged.commit()).rejects.toMatchObject({ code: "output", hint: expect.stringMatching("--overwrite") });
+		expect(readdirSync(path.join(folder, "out"))).toEqual(["old.txt"]);
+		await staged.commit(true);
 		open.close();
 		expect(readdirSync(path.join(folder, "out")).sort()).toEqual(["model.onnx", "model.onnx_data"]);
 		expect(readdirSync(folder)).toEqual(["out"]);
+	});
+
+	it("a_data_file_that_stands_beside_the_output_is_not_replaced_unasked", async () => {
+		writeFileSync(path.join(folder, "out.onnx_data"), "of another model");
+		const open = openModel(fixture);
+		const staged = new StagedOutput(path.join(folder, "out.onnx"), "file");
+		await staged.write([{ open, name: "out.onnx" }]);
+		await expect(staged.commit()).rejects.toMatchObject({ code: "output", at: path.join(folder, "out.onnx_data") });
+		staged.discard();
+		open.close();
+		expect(readdirSync(folder)).toEqual(["out.onnx_data"]);
+		expect(readFileSync(path.join(folder, "out.onnx_data"), "utf8")).toBe("of another model");
 	});
 
 	it("an_aborted_write_ends_as_interrupted", async () => {
