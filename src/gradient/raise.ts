@@ -51,7 +51,7 @@ function attributeToInput(name: string, index: number, otherwise?: (node: Node) 
 }
 
 function integers(node: Node, label: string, numbers: readonly number[]): Value {
-	return addConstant(node.graph, `${node.name}/${label}`, int64Tensor(numbers));
+	return addConstant(node.graph, `${labelOf(node)}/${label}`, int64Tensor(numbers));
 }
 
 /** An attribute with one float becomes input `index`, a scalar of input 0's type. */
@@ -61,12 +61,17 @@ function floatToInput(node: Node, known: Known, name: string, index: number): vo
 	if (held?.kind !== "float") return;
 	const [input] = node.inputs;
 	const dtype = input === undefined ? undefined : known(input)?.dtype;
-	const scalar = addConstant(node.graph, `${node.name}/${name}`, smallTensor(dtype ?? "float32", [held.value], []));
+	const scalar = addConstant(node.graph, `${labelOf(node)}/${name}`, smallTensor(dtype ?? "float32", [held.value], []));
 	setInput(node, index, dtype === undefined ? before(node, "CastLike", [scalar, input], name) : scalar);
 }
 
+/** What new values are called after: the node, or its first result. */
+function labelOf(node: Node): string {
+	return node.name !== "" ? node.name : (node.outputs[0]?.name ?? node.opType);
+}
+
 function before(node: Node, opType: string, inputs: readonly (Value | undefined)[], label: string, attributes = {}): Value {
-	const name = freshName(node.graph.model, `${node.name}/${label}`);
+	const name = freshName(node.graph.model, `${labelOf(node)}/${label}`);
 	return outputOf(addNode(node.graph, { opType, name, inputs, outputs: [name], attributes }, node));
 }
 

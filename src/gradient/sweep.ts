@@ -63,7 +63,8 @@ class Sweep {
 	/** Per value: the missing operators between it and the loss. */
 	private readonly lacks = new Map<Value, Set<MissingRule>>();
 	private readonly missing: MissingRule[] = [];
-	private readonly named = new Set<Value>();
+	/** Gradients that have their name → the value that they are called after; values of the graph itself → undefined. */
+	private readonly named = new Map<Value, Value | undefined>();
 	private readonly rules: Rules;
 
 	constructor(
@@ -77,7 +78,7 @@ class Sweep {
 
 	run(loss: Value): SweepResult {
 		const forward = [...this.ops.graph.nodes];
-		for (const node of forward) for (const value of node.outputs) if (value !== undefined) this.named.add(value);
+		for (const node of forward) for (const value of node.outputs) if (value !== undefined) this.named.set(value, undefined);
 		const one = this.ops.at(`${loss.name}_grad`);
 		if (this.dependent.has(loss)) this.arrived.set(loss, [one.filled(this.ops.dims(loss), this.ops.dtype(loss), 1)]);
 		for (const node of forward.toReversed()) this.visit(node);
@@ -195,7 +196,7 @@ class Sweep {
 	/** Calls a gradient after its value, the first time. */
 	private name(gradient: Value, value: Value): Value {
 		if (!this.named.has(gradient) && gradient.producer !== undefined) this.ops.rename(gradient, `${value.name}_grad`);
-		this.named.add(gradient);
+		if (!this.named.has(gradient)) this.named.set(gradient, value);
 		return gradient;
 	}
 
@@ -227,17 +228,16 @@ class Sweep {
 	private results(): SweepResult {
 		const gradients = new Map<Value, ParameterGradient>();
 		const untrainable: Untrainable[] = [];
-		const taken = new Set<Value>();
 		for (const parameter of new Set(this.parameters)) {
 			const lacks = [...(this.lacks.get(parameter) ?? [])];
-			const found = this.resultOf(parameter, taken);
+			const found = this.resultOf(parameter);
 			if (found === undefined) untrainable.push({ parameter, because: lacks });
 			else gradients.set(parameter, { ...found, lacks });
 		}
 		return { gradients, untrainable, missing: this.missing.toReversed() };
 	}
 
-	private resultOf(parameter: Value, taken: Set<Value>): Omit<ParameterGradient, "lacks"> | undefined {
+	private resultOf(parameter: Value): Omit<ParameterGradient, "lacks"> | undefined {
 		const list = this.arrived.get(parameter);
 		if (list === undefined) return undefined;
 		const rows = this.options.keepRows?.has(parameter) === true ? list.filter(isRows) : [];
@@ -248,11 +248,10 @@ class Sweep {
 			);
 		let dense = this.arrived.get(parameter)?.length === 0 ? undefined : this.denseOf(parameter);
 		// One value may be the gradient of two parameters (Add) or no node's result: each parameter gets an output of its own.
-		if (dense !== undefined && (taken.has(dense) || dense.producer === undefined)) {
+		if (dense !== undefined && (this.named.get(dense) !== parameter || dense.producer === undefined)) {
 			dense = this.ops.at(`${parameter.name}_grad`).identity(dense);
 			this.ops.rename(dense, `${parameter.name}_grad`);
 		}
-		if (dense !== undefined) taken.add(dense);
 		return { dense, rows: rows.map((gradient) => this.counted(gradient, parameter)) };
 	}
 

@@ -1,0 +1,63 @@
+// Puts the branch that runs in the place of an If: only straight graphs are differentiated.
+import { type CloneContext, cloneNode } from "../ir/clone.js";
+import { addInitializer, addNode, addSparse, freshName, removeNode } from "../ir/edit.js";
+import type { Graph, Model, Node, Value } from "../ir/graph.js";
+
+/**
+ * Inlines every If of the main graph whose condition is known, inner ones of the chosen branch too.
+ * The results keep their names. Returns how many Ifs went.
+ */
+export function inlineBranches(model: Model, conditionOf: (condition: Value) => boolean | undefined): number {
+	let count = 0;
+	for (let found = 1; found > 0; count += found) {
+		found = 0;
+		for (const node of [...model.graph.nodes]) {
+			const [condition] = node.inputs;
+			const chosen = node.is("If") && condition !== undefined ? conditionOf(condition) : undefined;
+			const branch = chosen === undefined ? undefined : node.attributes.get(chosen ? "then_branch" : "else_branch");
+			if (branch?.kind !== "graph") continue;
+			inlineBranch(node, branch.value);
+			found++;
+		}
+	}
+	return count;
+}
+
+function inlineBranch(node: Node, body: Graph): void {
+	const { graph } = node;
+	const fresh = (value: Value) => freshName(graph.model, value.name);
+	const values = new Map<Value, Value | undefined>();
+	for (const value of body.initializers) {
+		if (value.tensor !== undefined) values.set(value, addInitializer(graph, fresh(value), value.tensor, value.info));
+	}
+	for (const value of body.sparse) {
+		values.set(value, addSparse(graph, fresh(value), value.source.kind === "sparse" ? value.source.carried : undefined));
+	}
+	const results = resultsOf(node, body);
+	const context: CloneContext = {
+		values,
+		attributes: new Map(),
+		before: node,
+		rename: (name) => (node.name === "" ? name : `${node.name}/${name}`),
+		nameOf: (value) => results.get(value) ?? fresh(value),
+	};
+	for (const inner of body.nodes) cloneNode(inner, graph, context);
+	for (const [index, { value }] of body.outputs.entries()) {
+		const output = node.outputs[index];
+		if (output === undefined || results.get(value) === output) continue;
+		const source = values.get(value) ?? value;
+		addNode(graph, { opType: "Identity", name: `${node.name}/${output.name}`, inputs: [source], outputs: [output] }, node);
+	}
+	removeNode(node);
+}
+
+/** Values of the branch that become a result themselves: computed by a node of it, and returned once. */
+function resultsOf(node: Node, body: Graph): Map<Value, Value> {
+	const results = new Map<Value, Value>();
+	for (const [index, { value }] of body.outputs.entries()) {
+		const output = node.outputs[index];
+		const isOwn = value.graph === body && value.producer !== undefined;
+		if (output !== undefined && isOwn && !results.has(value)) results.set(value, output);
+	}
+	return results;
+}

@@ -1,0 +1,41 @@
+// Takes composite operators apart into operators that have rules, in the training graph only.
+import { addNode, removeNode } from "../ir/edit.js";
+import type { Node, Value } from "../ir/graph.js";
+import type { Ops } from "./ops.js";
+import { RuleContext, Unsupported } from "./rule.js";
+import { operatorOf } from "./rules.js";
+
+/** The results of `context.node`, from standard operators; undefined: an output that is not made (nobody may read it). */
+export type Decomposition = (context: RuleContext) => readonly (Value | undefined)[];
+
+/**
+ * Replaces every node of the table whose use it covers; the others stay, and the sweep reports them as missing.
+ * The results keep their names.
+ */
+export function decompose(ops: Ops): void {
+	for (const node of [...ops.graph.nodes]) {
+		const operator = operatorOf(node);
+		const decomposition = Object.hasOwn(DECOMPOSITIONS, operator) ? DECOMPOSITIONS[operator] : undefined;
+		if (decomposition !== undefined) replace(ops, node, decomposition);
+	}
+}
+
+function replace(ops: Ops, node: Node, decomposition: Decomposition): void {
+	const label = node.outputs.find((value) => value !== undefined)?.name ?? node.opType;
+	let results: readonly (Value | undefined)[];
+	try {
+		results = decomposition(new RuleContext(node, ops.at(label, node), []));
+	} catch (error) {
+		if (error instanceof Unsupported) return;
+		throw error;
+	}
+	const used = node.outputs.map((output) => output !== undefined && output.uses.size > 0);
+	if (used.some((isUsed, index) => isUsed && results[index] === undefined)) return;
+	for (const [index, output] of node.outputs.entries()) {
+		const result = results[index];
+		if (output !== undefined && result !== undefined) addNode(ops.graph, { opType: "Identity", inputs: [result], outputs: [output] }, node);
+	}
+	removeNode(node);
+}
+
+const DECOMPOSITIONS: Readonly<Record<string, Decomposition>> = {};

@@ -1,0 +1,51 @@
+// Turns a model into a graph that can be differentiated: functions and branches inlined, opset 18, composite operators taken apart.
+import { removeFunction } from "../ir/edit.js";
+import type { Model, Value } from "../ir/graph.js";
+import { inlineCalls } from "../ir/inline.js";
+import { inlineBranches } from "./branch.js";
+import { copyModel } from "./copy.js";
+import { decompose } from "./decompose.js";
+import type { Facts } from "./facts.js";
+import { Ops } from "./ops.js";
+import { raiseOpset } from "./raise.js";
+
+/** Tells type and sizes of every value of a model's main graph: one run, at the batch and length that training will have. */
+export type Probe = (model: Model) => Promise<ReadonlyMap<Value, Facts>>;
+
+export interface TrainingGraph {
+	/** A copy; the original is not changed. Main graph only: what remains in bodies cannot be trained through. */
+	readonly model: Model;
+	/** Adds losses and gradients to the copy. */
+	readonly ops: Ops;
+	/** Values of the original's main graph → values of the copy, as far as they are still there. */
+	readonly values: ReadonlyMap<Value, Value>;
+}
+
+/**
+ * A copy of `model` for training. `probe` is called a few times, once more for each level of nested Ifs.
+ * @throws what `probe` throws: a model that does not run cannot be trained.
+ */
+export async function prepareForTraining(model: Model, probe: Probe): Promise<TrainingGraph> {
+	const copy = copyModel(model);
+	while (inlineCalls(copy.model, () => true).length > 0);
+	for (const definition of [...copy.model.functions]) if (!isCalled(copy.model, definition.domain)) removeFunction(copy.model, definition);
+	let facts = await probe(copy.model);
+	while (inlineBranches(copy.model, (condition) => truthOf(facts.get(condition))) > 0) facts = await probe(copy.model);
+	const raised = raiseOpset(copy.model, (value) => facts.get(value));
+	const ops = Ops.on(raised.model.graph, new Map(await probe(raised.model)));
+	decompose(ops);
+	const values = [...copy.values].flatMap(([original, value]) => {
+		const last = raised.values.get(value);
+		return last === undefined ? [] : [[original, last] as const];
+	});
+	return { model: raised.model, ops, values: new Map(values) };
+}
+
+function isCalled(model: Model, domain: string): boolean {
+	return model.graph.nodes.some((node) => node.domain === domain);
+}
+
+function truthOf(facts: Facts | undefined): boolean | undefined {
+	const [value] = facts?.values ?? [];
+	return value === undefined ? undefined : value !== 0;
+}
