@@ -1,6 +1,16 @@
 // Takes composite operators apart into operators that have rules, in the training graph only.
 import { addNode, removeNode } from "../ir/edit.js";
 import type { Node, Value } from "../ir/graph.js";
+import {
+	attention,
+	attentionOfOrt,
+	groupQueryAttention,
+	multiHeadAttention,
+	rotaryEmbedding,
+	rotaryEmbeddingOfOrt,
+} from "./decompose/attention.js";
+import { embedLayerNormalization, sequenceAt } from "./decompose/embedding.js";
+import { gru, lstm } from "./decompose/recurrent.js";
 import type { Ops } from "./ops.js";
 import { RuleContext, Unsupported } from "./rule.js";
 import { operatorOf } from "./rules.js";
@@ -15,7 +25,8 @@ export type Decomposition = (context: RuleContext) => readonly (Value | undefine
 export function decompose(ops: Ops): void {
 	for (const node of [...ops.graph.nodes]) {
 		const operator = operatorOf(node);
-		const decomposition = Object.hasOwn(DECOMPOSITIONS, operator) ? DECOMPOSITIONS[operator] : undefined;
+		const table: Readonly<Record<string, Decomposition>> = DECOMPOSITIONS;
+		const decomposition = Object.hasOwn(table, operator) ? table[operator] : undefined;
 		if (decomposition !== undefined) replace(ops, node, decomposition);
 	}
 }
@@ -38,4 +49,16 @@ function replace(ops: Ops, node: Node, decomposition: Decomposition): void {
 	removeNode(node);
 }
 
-const DECOMPOSITIONS: Readonly<Record<string, Decomposition>> = {};
+/** Operator → decomposition; operators of other domains are called `domain.Operator`. */
+export const DECOMPOSITIONS = {
+	Attention: attention,
+	RotaryEmbedding: rotaryEmbedding,
+	LSTM: lstm,
+	GRU: gru,
+	SequenceAt: sequenceAt,
+	"com.microsoft.Attention": attentionOfOrt,
+	"com.microsoft.MultiHeadAttention": multiHeadAttention,
+	"com.microsoft.GroupQueryAttention": groupQueryAttention,
+	"com.microsoft.RotaryEmbedding": rotaryEmbeddingOfOrt,
+	"com.microsoft.EmbedLayerNormalization": embedLayerNormalization,
+} satisfies Readonly<Record<string, Decomposition>>;

@@ -8,6 +8,7 @@ import { decompose } from "./decompose.js";
 import type { Facts } from "./facts.js";
 import { Ops } from "./ops.js";
 import { raiseOpset } from "./raise.js";
+import { passQuantizers } from "./straight-through.js";
 
 /** Tells type and sizes of every value of a model's main graph: one run, at the batch and length that training will have. */
 export type Probe = (model: Model) => Promise<ReadonlyMap<Value, Facts>>;
@@ -34,6 +35,7 @@ export async function prepareForTraining(model: Model, probe: Probe): Promise<Tr
 	const raised = raiseOpset(copy.model, (value) => facts.get(value));
 	const ops = Ops.on(raised.model.graph, new Map(await probe(raised.model)));
 	decompose(ops);
+	passQuantizers(ops);
 	const values = [...copy.values].flatMap(([original, value]) => {
 		const last = raised.values.get(value);
 		return last === undefined ? [] : [[original, last] as const];

@@ -2,6 +2,7 @@
 import type { Node } from "../ir/graph.js";
 import type { Rule, Stop } from "./rule.js";
 import { activation } from "./rules/activation.js";
+import { convolutions } from "./rules/convolution.js";
 import { elementwise } from "./rules/elementwise.js";
 import { gathers } from "./rules/gather.js";
 import { normalizations } from "./rules/normalization.js";
@@ -18,6 +19,7 @@ export const RULES = {
 	...elementwise,
 	...activation,
 	...products,
+	...convolutions,
 	...reductions,
 	...shapes,
 	...gathers,

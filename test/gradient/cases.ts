@@ -1,7 +1,9 @@
 // The cases of every rule: a rule without one does not compile.
+import type { DECOMPOSITIONS } from "../../src/gradient/decompose.js";
 import type { Rule } from "../../src/gradient/rule.js";
 import type { OperatorName, RULES } from "../../src/gradient/rules.js";
 import { activation } from "./cases/activation.js";
+import { composite } from "./cases/composite.js";
 import { elementwise } from "./cases/elementwise.js";
 import { gather } from "./cases/gather.js";
 import { normalization } from "./cases/normalization.js";
@@ -13,7 +15,8 @@ import type { GradientCase } from "./check.js";
 /** Operators that have a rule, not a stop. */
 type RuleName = { [P in OperatorName]: (typeof RULES)[P] extends Rule ? P : never }[OperatorName];
 
-export const CASES: Readonly<Record<RuleName, readonly GradientCase[]>> = {
+/** Cases of rules and of decompositions. */
+export const CASES: Readonly<Record<RuleName | keyof typeof DECOMPOSITIONS, readonly GradientCase[]>> = {
 	...elementwise,
 	...activation,
 	...products,
@@ -21,4 +24,5 @@ export const CASES: Readonly<Record<RuleName, readonly GradientCase[]>> = {
 	...shape,
 	...gather,
 	...normalization,
+	...composite,
 };

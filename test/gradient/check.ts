@@ -1,5 +1,6 @@
 // The shared checker of gradients: central differences of the graph as it was written, against the gradient graph.
 
+import { decompose } from "../../src/gradient/decompose.js";
 import { Ops } from "../../src/gradient/ops.js";
 import { raiseOpset } from "../../src/gradient/raise.js";
 import type { Rules } from "../../src/gradient/rules.js";
@@ -118,6 +119,7 @@ async function analyticGradients(
 	const { model } = raiseOpset(original, (value) => known.get(value));
 	const facts = await probe(model, feeds, { threads: 1 });
 	const ops = Ops.on(model.graph, facts, "loss");
+	decompose(ops);
 	const terms: Value[] = [];
 	for (const { value } of model.graph.outputs) {
 		const weight = weights.get(value.name);

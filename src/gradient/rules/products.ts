@@ -117,4 +117,19 @@ export const products = {
 		return gradients(ops, g, a, b, alpha);
 	}),
 	Einsum: rule(einsum),
+	// Y = A · dequantized(B)ᵀ + bias: dA = G · dequantized(B), which the operator itself makes of the unit matrix; the weights stay
+	"com.microsoft.MatMulNBits": rule((context) => {
+		const { ops, g, has, node, dims } = context;
+		const size = intOf(node, "K", 1);
+		const columns = intOf(node, "N", 1);
+		const weights = () => {
+			const unit = ops.one("EyeLike", [ops.filled([size, size], ops.dtype(g))], { dtype: ops.dtype(g), dims: [size, size] });
+			const attributes = Object.fromEntries([...node.attributes].filter(([name]) => name !== "accuracy_level"));
+			const stored = node.inputs.slice(1, 5);
+			return ops.one("MatMulNBits", [unit, ...stored], { dtype: ops.dtype(g), dims: [size, columns] }, attributes, node.domain);
+		};
+		const rows = ops.reshape(g, [sizeOf(ops.dims(g), 0, -1), columns]);
+		const ofBias = has(5) ? () => g : undefined;
+		return [() => ops.reshape(ops.gemm(rows, weights(), { transB: true }), dims(0)), undefined, undefined, undefined, undefined, ofBias];
+	}),
 };

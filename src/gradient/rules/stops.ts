@@ -5,6 +5,7 @@ const size = stop("depends on sizes, not on elements");
 const truth = stop("a truth value is no smooth function");
 const index = stop("an index is no smooth function");
 const step = stop("constant between its steps: the derivative is zero wherever it exists");
+const rounded = stop("rounds to steps; straight-through.ts leads gradients past it where its use is known");
 const made = stop("does not depend on trainable elements");
 
 export const stops = {
@@ -28,6 +29,8 @@ export const stops = {
 	Xor: truth,
 	IsNaN: truth,
 	IsInf: truth,
+	QuantizeLinear: rounded,
+	DynamicQuantizeLinear: rounded,
 	Sign: step,
 	Floor: step,
 	Ceil: step,

@@ -45,4 +45,33 @@ export const products = {
 		{ about: "three operands", graph: 'main(a: T[2, 3], b: T[3, 4], c: T[4])\ny = Einsum<equation="ij,jk,k->i">(a, b, c)\nreturn y' },
 		{ about: "one operand", graph: 'main(a: T[2, 3])\ny = Einsum<equation="ij->ji">(a)\nreturn y' },
 	],
+	"com.microsoft.MatMulNBits": [4, 8].map((bits) => ({
+		about: `${bits} bits`,
+		graph: `main(x: T[2, 3, 32], s: T[8])\nb = uint8[4, 2, ${bits * 2}]\ny = com.microsoft.MatMulNBits<K=32, N=4, bits=${bits}, block_size=16>(x, b, s)\nreturn y`,
+		parameters: ["x"],
+		precision: "float32" as const,
+	})),
+	Conv: [
+		{ about: "one axis", graph: "main(x: T[2, 3, 7], w: T[4, 3, 3], b: T[4])\ny = Conv(x, w, b)\nreturn y", precision: "float32" },
+		{
+			about: "strides, dilations and uneven pads",
+			graph: "main(x: T[2, 3, 9], w: T[4, 3, 2])\ny = Conv<strides=[2], dilations=[3], pads=[2, 1]>(x, w)\nreturn y",
+			precision: "float32",
+		},
+		{
+			about: "groups",
+			graph: "main(x: T[2, 4, 5], w: T[6, 2, 3], b: T[6])\ny = Conv<group=2, pads=[1, 1]>(x, w, b)\nreturn y",
+			precision: "float32",
+		},
+		{
+			about: "each channel alone",
+			graph: "main(x: T[1, 3, 6], w: T[3, 1, 4])\ny = Conv<group=3, pads=[3, 0]>(x, w)\nreturn y",
+			precision: "float32",
+		},
+		{
+			about: "two axes",
+			graph: "main(x: T[1, 2, 5, 4], w: T[3, 2, 3, 2])\ny = Conv<strides=[2, 1], pads=[1, 0, 1, 1]>(x, w)\nreturn y",
+			precision: "float32",
+		},
+	],
 } satisfies Readonly<Record<string, readonly GradientCase[]>>;

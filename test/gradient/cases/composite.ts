@@ -1,0 +1,186 @@
+// Cases of decompose/: fused attention, rotary positions, recurrent layers, embeddings.
+import type { DECOMPOSITIONS } from "../../../src/gradient/decompose.js";
+import type { GradientCase } from "../check.js";
+
+const f32 = { precision: "float32" } as const;
+
+/** A graph with one node: `inputs` as declared, `outputs` by name, those that start with `_` left out. */
+function node(about: string, operator: string, inputs: readonly string[], outputs: string, more: Partial<GradientCase> = {}): GradientCase {
+	const names = inputs.map((input) => (input === "" ? "_" : (input.split(":")[0] ?? "")));
+	const declared = inputs.filter((input) => input !== "").join(", ");
+	const results = outputs.split(", ").filter((output) => output !== "_");
+	return { about, graph: `main(${declared})\n${outputs} = ${operator}(${names.join(", ")})\nreturn ${results.join(", ")}`, ...more };
+}
+
+const Q = "q: T[2, 3, 4]";
+const K = "k: T[2, 5, 4]";
+const V = "v: T[2, 5, 4]";
+const SELF = ["q: T[2, 3, 4]", "k: T[2, 3, 4]", "v: T[2, 3, 4]"];
+const MHA = "com.microsoft.MultiHeadAttention<num_heads=2>";
+const LSTM = ["x: T[3, 2, 4]", "w: T[1, 12, 4]", "r: T[1, 12, 3]"];
+const GRU = ["x: T[3, 2, 4]", "w: T[1, 9, 4]", "r: T[1, 9, 3]"];
+const EMBED = "com.microsoft.EmbedLayerNormalization<epsilon=0.01>";
+const IDS = { i: [4, 1, 1, 0, 3, 4], g: [0, 1, 1, 1, 0, 0], m: [1, 1, 1, 1, 1, 0], p: [2, 0, 1, 3, 1, 1] };
+const TABLES = ["i: int32[2, 3]", "g: int32[2, 3]", "words: T[5, 4]", "places: T[6, 4]", "segments: T[2, 4]", "s: T[4]", "b: T[4]"];
+
+export const composite: Readonly<Record<keyof typeof DECOMPOSITIONS, readonly GradientCase[]>> = {
+	Attention: [
+		node("four axes", "Attention", ["q: T[2, 2, 3, 4]", "k: T[2, 2, 5, 4]", "v: T[2, 2, 5, 3]"], "y", { opset: 23 }),
+		node("three axes", "Attention<q_num_heads=2, kv_num_heads=2>", [Q, K, V], "y", { opset: 23 }),
+		node("shared keys, causal", "Attention<is_causal=1, scale=0.7>", ["q: T[1, 4, 3, 2]", "k: T[1, 2, 3, 2]", "v: T[1, 2, 3, 2]"], "y", {
+			opset: 23,
+		}),
+		node(
+			"float mask and softcap",
+			"Attention<softcap=2.0>",
+			["q: T[1, 2, 3, 2]", "k: T[1, 2, 4, 2]", "v: T[1, 2, 4, 2]", "m: T[3, 4]"],
+			"y",
+			{ opset: 23 },
+		),
+		node("bool mask", "Attention", ["q: T[1, 2, 3, 2]", "k: T[1, 2, 3, 2]", "v: T[1, 2, 3, 2]", "m: bool[3, 3]"], "y", {
+			opset: 23,
+			feeds: { m: [1, 0, 0, 1, 1, 0, 1, 0, 1] },
+		}),
+		node(
+			"a past",
+			"Attention",
+			["q: T[1, 2, 3, 2]", "k: T[1, 2, 3, 2]", "v: T[1, 2, 3, 2]", "", "pk: T[1, 2, 2, 2]", "pv: T[1, 2, 2, 2]"],
+			"y, k2, v2",
+			{ opset: 23 },
+		),
+	],
+	RotaryEmbedding: [
+		node("halves", "RotaryEmbedding", ["x: T[2, 2, 3, 4]", "c: T[2, 3, 2]", "s: T[2, 3, 2]"], "y", { opset: 23, ...f32 }),
+		node(
+			"neighbours, three axes, ids",
+			"RotaryEmbedding<interleaved=1, num_heads=2>",
+			["x: T[2, 3, 8]", "c: T[5, 2]", "s: T[5, 2]", "p: int64[2, 3]"],
+			"y",
+			{
+				opset: 23,
+				feeds: { p: [0, 1, 2, 4, 4, 1] },
+				...f32,
+			},
+		),
+		node("a part", "RotaryEmbedding<rotary_embedding_dim=4>", ["x: T[2, 2, 3, 6]", "c: T[2, 3, 2]", "s: T[2, 3, 2]"], "y", {
+			opset: 23,
+			...f32,
+		}),
+	],
+	"com.microsoft.RotaryEmbedding": [
+		node("an offset", "com.microsoft.RotaryEmbedding", ["x: T[2, 3, 8]", "p: int64[1]", "c: T[6, 2]", "s: T[6, 2]"], "y", {
+			feeds: { p: [2] },
+			...f32,
+		}),
+		node(
+			"positions, neighbours",
+			"com.microsoft.RotaryEmbedding<interleaved=1>",
+			["x: T[2, 2, 3, 4]", "p: int64[2, 3]", "c: T[6, 2]", "s: T[6, 2]"],
+			"y",
+			{
+				feeds: { p: [0, 1, 2, 5, 4, 3] },
+				...f32,
+			},
+		),
+	],
+	LSTM: [
+		node("plain", "LSTM<hidden_size=3>", LSTM, "y, h, c", f32),
+		node("bias and start", "LSTM<hidden_size=3>", [...LSTM, "b: T[1, 24]", "", "h0: T[1, 2, 3]", "c0: T[1, 2, 3]"], "y, h, c", {
+			opset: 7,
+			...f32,
+		}),
+		node("backwards", 'LSTM<hidden_size=3, direction="reverse">', [...LSTM, "b: T[1, 24]"], "y, h, c", { opset: 14, ...f32 }),
+		node(
+			"both ways",
+			'LSTM<hidden_size=2, direction="bidirectional">',
+			["x: T[3, 2, 2]", "w: T[2, 8, 2]", "r: T[2, 8, 2]", "b: T[2, 16]"],
+			"y, h, c",
+			f32,
+		),
+	],
+	GRU: [
+		node("plain", "GRU<hidden_size=3>", GRU, "y, h", f32),
+		node("bias and start", "GRU<hidden_size=3>", [...GRU, "b: T[1, 18]", "", "h0: T[1, 2, 3]"], "y, h", { opset: 7, ...f32 }),
+		node("linear before reset", "GRU<hidden_size=3, linear_before_reset=1>", [...GRU, "b: T[1, 18]"], "y, h", f32),
+		node(
+			"both ways",
+			'GRU<hidden_size=2, direction="bidirectional">',
+			["x: T[3, 2, 2]", "w: T[2, 6, 2]", "r: T[2, 6, 2]", "b: T[2, 12]"],
+			"y, h",
+			f32,
+		),
+	],
+	SequenceAt: [
+		{
+			about: "parts of given sizes",
+			graph: "main(x: T[2, 6])\ns = int64[3] {1, 2, 3}\ni = int64[] {1}\nq = SplitToSequence<axis=1>(x, s)\ny = SequenceAt(q, i)\nreturn y",
+		},
+		{
+			about: "equal parts, the last",
+			graph: "main(x: T[5, 2])\ns = int64[] {2}\ni = int64[] {-1}\nq = SplitToSequence<axis=0>(x, s)\ny = SequenceAt(q, i)\nreturn y",
+		},
+		{
+			about: "rows without their axis",
+			graph: "main(x: T[3, 2])\ni = int64[] {2}\nq = SplitToSequence<axis=0, keepdims=0>(x)\ny = SequenceAt(q, i)\nreturn y",
+		},
+	],
+	"com.microsoft.Attention": [
+		node("plain", "com.microsoft.Attention<num_heads=2>", ["x: T[2, 3, 4]", "w: T[4, 12]", "b: T[12]"], "y", f32),
+		node("a mask of keys", "com.microsoft.Attention<num_heads=2>", ["x: T[2, 3, 4]", "w: T[4, 12]", "b: T[12]", "m: int32[2, 3]"], "y", {
+			feeds: { m: [1, 1, 0, 1, 1, 1] },
+			...f32,
+		}),
+		node("numbers of keys", "com.microsoft.Attention<num_heads=2>", ["x: T[2, 3, 4]", "w: T[4, 12]", "b: T[12]", "m: int32[2]"], "y", {
+			feeds: { m: [2, 3] },
+			...f32,
+		}),
+		node(
+			"causal",
+			"com.microsoft.Attention<num_heads=2, unidirectional=1, scale=0.3>",
+			["x: T[2, 3, 4]", "w: T[4, 12]", "b: T[12]"],
+			"y",
+			f32,
+		),
+	],
+	"com.microsoft.MultiHeadAttention": [
+		node("other keys", MHA, [Q, K, V], "y", f32),
+		node("bias and mask", MHA, [Q, K, V, "b: T[12]", "m: int32[2, 5]"], "y", { feeds: { m: [1, 1, 1, 0, 0, 1, 1, 1, 1, 1] }, ...f32 }),
+		node("attention bias", MHA, [Q, K, V, "", "", "a: T[1, 2, 3, 5]"], "y", f32),
+		node("causal, keys returned", "com.microsoft.MultiHeadAttention<num_heads=2, unidirectional=1>", SELF, "y, k2, v2", f32),
+		node("keys by heads", MHA, [Q, "k: T[2, 2, 5, 2]", "v: T[2, 2, 5, 2]"], "y", f32),
+	],
+	"com.microsoft.GroupQueryAttention": [
+		node(
+			"shared keys, rotary",
+			"com.microsoft.GroupQueryAttention<num_heads=4, kv_num_heads=2, do_rotary=1>",
+			[
+				"q: T[1, 3, 64]",
+				"k: T[1, 3, 32]",
+				"v: T[1, 3, 32]",
+				"pk: T[1, 2, 0, 16]",
+				"pv: T[1, 2, 0, 16]",
+				"l: int32[1, 1]",
+				"t: int32[]",
+				"c: T[8, 8]",
+				"s: T[8, 8]",
+			],
+			"y, k2, v2",
+			{ feeds: { l: [2], t: [3] }, parameters: ["q", "k", "v"], ...f32 },
+		),
+		node(
+			"no rotary",
+			"com.microsoft.GroupQueryAttention<num_heads=2, kv_num_heads=2, scale=0.5>",
+			["q: T[2, 3, 16]", "k: T[2, 3, 16]", "v: T[2, 3, 16]", "", "", "l: int32[2]", "t: int32[]"],
+			"y, k2, v2",
+			{ feeds: { l: [2, 2], t: [3] }, ...f32 },
+		),
+	],
+	"com.microsoft.EmbedLayerNormalization": [
+		node("segments", EMBED, TABLES, "y, _", { feeds: IDS, ...f32 }),
+		node("mask, positions, the sum", EMBED, [...TABLES, "m: int32[2, 3]", "p: int32[2, 3]"], "y, n, z", { feeds: IDS, ...f32 }),
+		node("no segments", EMBED, [TABLES[0] ?? "", "", TABLES[2] ?? "", TABLES[3] ?? "", "", "s: T[4]", "b: T[4]"], "y, _", {
+			feeds: IDS,
+			...f32,
+		}),
+	],
+};
