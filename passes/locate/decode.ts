@@ -1,8 +1,7 @@
 // Stored elements → float32: one rectangle of a matrix at a time, read by byte ranges.
-import { Float16Array } from "@petamoriken/float16";
 import { DistembError } from "../../src/errors.js";
 import { bitsOf, type DType } from "../../src/ir/dtype.js";
-import { readElements } from "../../src/ir/elements.js";
+import { fromFloat16, readElements } from "../../src/ir/elements.js";
 import type { Tensor, TensorData } from "../../src/ir/tensor.js";
 import type { Encoding, Matrix } from "./matrix.js";
 
@@ -10,7 +9,7 @@ import type { Encoding, Matrix } from "./matrix.js";
 let float16Table: Float32Array | undefined;
 
 function halves(): Float32Array {
-	float16Table ??= Float32Array.from(new Float16Array(Uint16Array.from({ length: 65536 }, (_, bits) => bits).buffer));
+	float16Table ??= Float32Array.from({ length: 65536 }, (_, bits) => fromFloat16(bits));
 	return float16Table;
 }
 

@@ -1,21 +1,7 @@
 // Elements of the engine's tensors as JavaScript numbers, and back.
-import { getFloat16, setFloat16 } from "@petamoriken/float16";
 import { DistembError } from "../errors.js";
+import { fromFloat16, toFloat16 } from "../ir/elements.js";
 import type { EngineData, EngineTensor, EngineType } from "./session.js";
-
-const SCRATCH = new DataView(new ArrayBuffer(2));
-
-/** The bits of the float16 nearest to `value`. */
-export function toFloat16(value: number): number {
-	setFloat16(SCRATCH, 0, value);
-	return SCRATCH.getUint16(0);
-}
-
-/** The number that float16 `bits` stand for. */
-export function fromFloat16(bits: number): number {
-	SCRATCH.setUint16(0, bits);
-	return getFloat16(SCRATCH, 0);
-}
 
 /** True for float types: differences between them are measured, those of others are counted. */
 export function isFloatType(dtype: EngineType): boolean {

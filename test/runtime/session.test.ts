@@ -1,9 +1,9 @@
 // Sessions: what goes in and comes out, and how the engine's failures look.
 import { afterEach, describe, expect, it } from "vitest";
 import { DistembError } from "../../src/errors.js";
+import { fromFloat16, toFloat16 } from "../../src/ir/elements.js";
 import { parseModel } from "../../src/ir/parse.js";
 import { encodeToBytes } from "../../src/onnx/index.js";
-import { fromFloat16, toFloat16 } from "../../src/runtime/numbers.js";
 import { openSession, type Session } from "../../src/runtime/session.js";
 
 const DOUBLES = `
