@@ -1,9 +1,10 @@
 // verify: the original and the written result run in the engine on the same inputs, and their outputs are compared.
 import { DistembError, throwIfAborted } from "../../src/errors.js";
 import type { Model } from "../../src/ir/graph.js";
-import { allNodes } from "../../src/ir/walk.js";
+import { allGraphs, allNodes } from "../../src/ir/walk.js";
 import type { Pass, PassContext } from "../../src/pass.js";
 import { type MadeRun, type MadeRuns, runOnMadeInputs } from "../../src/runtime/attempts.js";
+import { openMapped } from "../../src/runtime/mapped.js";
 import { type EngineTensor, openSession, type Session } from "../../src/runtime/session.js";
 import { sourceInput } from "../../src/runtime/trace.js";
 import type { ModelFile, OutputComparison, Quantized, Verdict, Verified, Vocabulary } from "../../src/state.js";
@@ -15,6 +16,12 @@ export interface VerifyOptions {
 	/** Absolute path of the written result of `file`, with its data files beside it. */
 	readonly resultPathOf: (file: ModelFile) => string;
 }
+
+/** Results with more bytes of weights are run without the engine's preparations, which hold a second form of them. */
+const LARGE = 2 ** 26;
+
+/** Memory that a conversion may take besides its files. */
+const ALLOWANCE = 300e6;
 
 /**
  * The pass that runs each file's original and result, one after the other, on inputs made from the graph's signature.
@@ -39,25 +46,38 @@ export function verify(options: VerifyOptions): Pass<Quantized, Verified> {
 }
 
 async function verdictOn(file: ModelFile, resultPath: string, vocabularies: readonly Vocabulary[], context: PassContext): Promise<Verdict> {
+	const before = peakMemory();
 	const made = await runOriginal(file, vocabularies, context);
 	if (made instanceof DistembError) return { ran: false, reason: made.message, comparisons: [] };
 	for (const { label, reason } of made.failures) context.log(`${file.name}: no inputs "${label}" that the original accepts: ${reason}`);
 	if (made.runs.length === 0) return { ran: false, reason: made.failures[0]?.reason ?? "it has no outputs", comparisons: [] };
 	throwIfAborted(context.signal);
 	const comparisons = await compareResult(file, resultPath, made.runs, vocabularies, context);
+	const needed = peakMemory();
+	const original = Math.max(file.bytes, weightBytes(file.model) + vocabularies.reduce((sum, { bytes }) => sum + bytes, 0));
+	if (needed > before && needed > original + ALLOWANCE) {
+		context.log(`${file.name}: the engine took memory up to ${megabytes(needed)}, for files of ${megabytes(original)}`);
+	}
 	return { ran: true, reason: randomness(file.model), comparisons };
 }
 
-/** Runs the original on everything its signature suggests; the engine's error if it takes none of it. */
-async function runOriginal(
-	file: ModelFile,
-	vocabularies: readonly Vocabulary[],
-	{ threads, seed }: PassContext,
-): Promise<MadeRuns | DistembError> {
+/** Runs the original, its weights mapped if the engine can, on everything its signature suggests; the engine's error if it takes none of it. */
+async function runOriginal(file: ModelFile, vocabularies: readonly Vocabulary[], context: PassContext): Promise<MadeRuns | DistembError> {
+	const { threads, seed, log } = context;
+	const options = { tokenInputs: tokenInputsOf(file, vocabularies), seed };
+	const attempt = (session: Promise<Session>) => orEngineError(withSession(session, (open) => runOnMadeInputs(open, file.model, options)));
+	const worked = (made: MadeRuns | DistembError) => !(made instanceof DistembError) && made.runs.length > 0;
+	const mapped = await attempt(openMapped(file.path, { threads }));
+	if (worked(mapped)) return mapped;
+	const copied = await attempt(openSession(file.path, { threads }));
+	if (worked(copied)) log(`${file.name}: the original runs with its weights copied to memory only`);
+	return copied;
+}
+
+/** What `work` gives, or the error if it is the engine's. */
+async function orEngineError<T>(work: Promise<T>): Promise<T | DistembError> {
 	try {
-		return await withSession(file.path, threads, (session) =>
-			runOnMadeInputs(session, file.model, { tokenInputs: tokenInputsOf(file, vocabularies), seed }),
-		);
+		return await work;
 	} catch (cause) {
 		if (cause instanceof DistembError && cause.code === "engine") return cause;
 		throw cause;
@@ -74,7 +94,8 @@ async function compareResult(
 	const sizes = vocabularySizes(file, vocabularies);
 	const comparisons: OutputComparison[] = [];
 	try {
-		await withSession(resultPath, threads, async (session) => {
+		const lean = weightBytes(file.model) > LARGE;
+		await withSession(openSession(resultPath, { threads, lean, arena: !lean }), async (session) => {
 			for (const { label, feeds, outputs } of runs) {
 				const results = await session.run(feeds, Object.keys(outputs));
 				for (const [output, original] of Object.entries(outputs)) {
@@ -102,14 +123,26 @@ function differenceOf(output: string, original: EngineTensor, result: EngineTens
 	}
 }
 
-async function withSession<T>(path: string, threads: number, use: (session: Session) => Promise<T>): Promise<T> {
-	const session = await openSession(path, { threads });
+async function withSession<T>(opening: Promise<Session>, use: (session: Session) => Promise<T>): Promise<T> {
+	const session = await opening;
 	try {
 		return await use(session);
 	} finally {
 		await session.close();
 	}
 }
+
+/** Bytes of the stored tensors of `model`. */
+function weightBytes(model: Model): number {
+	let bytes = 0;
+	for (const { initializers } of allGraphs(model, true)) for (const { tensor } of initializers) bytes += tensor?.byteLength ?? 0;
+	return bytes;
+}
+
+/** The most memory that this process has had, in bytes. */
+const peakMemory = () => process.resourceUsage().maxRSS * 1024;
+
+const megabytes = (bytes: number) => `${Math.round(bytes / 1e6)} MB`;
 
 /** Vocabulary size for every graph input of `file` that a lookup's ids come from. */
 function tokenInputsOf(file: ModelFile, vocabularies: readonly Vocabulary[]): Map<string, number> {

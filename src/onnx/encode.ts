@@ -77,7 +77,11 @@ export function encodeModel(model: Model, options: EncodeOptions = {}): Encoded 
 
 /** The whole encoded model in one array, all payloads inside: for the engine, and for small models. */
 export function encodeToBytes(model: Model, source?: SourceFile): Uint8Array {
-	const { segments, length } = encodeModel(model, { source });
+	return joined(encodeModel(model, { source }));
+}
+
+/** An encoded model in one array. */
+export function joined({ segments, length }: Encoded): Uint8Array {
 	const bytes = new Uint8Array(length);
 	let at = 0;
 	for (const segment of segments) {

@@ -4,4 +4,5 @@ export { type Encoded, type EncodeOptions, encodeModel, encodeToBytes } from "./
 export { tensorsOf } from "./layout.js";
 export { type OpenModel, openModel } from "./open.js";
 export { type ModelToSave, type SaveOptions, StagedOutput } from "./save.js";
+export { type Skeleton, skeletonOf } from "./skeleton.js";
 export { pathKind } from "./source.js";

@@ -50,6 +50,10 @@ export interface SessionOptions {
 	readonly sizes?: Readonly<Record<string, number>>;
 	/** Keep freed memory for the next run (true by default); false returns it to the system sooner. */
 	readonly arena?: boolean;
+	/** Nothing is computed or packed in advance: no second form of a weight is held, and a mapped one is not copied. Runs are slower. */
+	readonly lean?: boolean;
+	/** Folder of the external data of a model given as bytes. */
+	readonly dataFolder?: string;
 	/** What messages call the model; its path by default. */
 	readonly at?: string;
 }
@@ -67,7 +71,7 @@ export interface Session {
 }
 
 /**
- * Opens a model: a path (external data is found beside it) or the bytes of a model without external data.
+ * Opens a model: a path (external data is found beside it) or the bytes of a model, whose external data lies in `dataFolder`.
  * @throws DistembError `engine`: the engine is not installed, refuses the model, or runs out of memory.
  */
 export async function openSession(model: string | Uint8Array, options: SessionOptions): Promise<Session> {
@@ -86,6 +90,11 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
 }
 
 function settingsOf(options: SessionOptions): ort.InferenceSession.SessionOptions {
+	const { lean = false, dataFolder } = options;
+	const session = {
+		...(lean ? { disable_prepacking: "1" } : {}),
+		...(dataFolder === undefined ? {} : { model_external_initializers_file_folder_path: dataFolder }),
+	};
 	return {
 		executionProviders: ["cpu"],
 		intraOpNumThreads: options.threads,
@@ -93,6 +102,7 @@ function settingsOf(options: SessionOptions): ort.InferenceSession.SessionOption
 		graphOptimizationLevel: options.optimization ?? "all",
 		enableCpuMemArena: options.arena ?? true,
 		logSeverityLevel: 4,
+		extra: { session, ...(lean ? { optimization: { disable_specified_optimizers: "ConstantFolding" } } : {}) },
 		...(options.saveOptimizedTo === undefined ? {} : { optimizedModelFilePath: options.saveOptimizedTo }),
 		...(options.sizes === undefined ? {} : { freeDimensionOverrides: options.sizes }),
 	};

@@ -51,8 +51,9 @@ function report(table, model, rows, cols, work) {
 	const mib = (value) => `${(value / 2 ** 20).toFixed(0)} MiB`;
 	process.stdout.write(`${rows}×${cols}, rank ${RANK}, file ${mib(bytes)}, ${options.threads} threads\n`);
 	process.stdout.write(
-		`  whole process   ${seconds[0].toFixed(2)} s least, ${seconds[seconds.length >> 1].toFixed(2)} s median, peak ${mib(peak)}\n`,
+		`  whole process   ${seconds[0].toFixed(2)} s least, ${seconds[seconds.length >> 1].toFixed(2)} s median, peak ${mib(peak)} (bound: the file and 300 MB, ${mib(bytes + 3e8)}${peak > bytes + 3e8 ? "; EXCEEDED" : ""})\n`,
 	);
+	if (peak > bytes + 3e8) process.exitCode = 1;
 	process.stdout.write(`  passes of the first run: ${ours[0].passes}\n`);
 	for (const peer of peers) process.stdout.write(`  np.linalg.svd   ${peer.toFixed(2)} s; ours takes ${(seconds[0] / peer).toFixed(2)}×\n`);
 }
