@@ -10,6 +10,7 @@ import {
 	rotaryEmbeddingOfOrt,
 } from "./decompose/attention.js";
 import { embedLayerNormalization, sequenceAt } from "./decompose/embedding.js";
+import { fusedGemm } from "./decompose/fused.js";
 import { gru, lstm } from "./decompose/recurrent.js";
 import type { Ops } from "./ops.js";
 import { RuleContext, Unsupported } from "./rule.js";
@@ -56,6 +57,7 @@ export const DECOMPOSITIONS = {
 	LSTM: lstm,
 	GRU: gru,
 	SequenceAt: sequenceAt,
+	"com.microsoft.FusedGemm": fusedGemm,
 	"com.microsoft.Attention": attentionOfOrt,
 	"com.microsoft.MultiHeadAttention": multiHeadAttention,
 	"com.microsoft.GroupQueryAttention": groupQueryAttention,

@@ -3,10 +3,12 @@ import type { Node } from "../ir/graph.js";
 import type { Rule, Stop } from "./rule.js";
 import { activation } from "./rules/activation.js";
 import { convolutions } from "./rules/convolution.js";
+import { einsums } from "./rules/einsum.js";
 import { elementwise } from "./rules/elementwise.js";
 import { gathers } from "./rules/gather.js";
 import { normalizations } from "./rules/normalization.js";
 import { products } from "./rules/products.js";
+import { quantized } from "./rules/quantized.js";
 import { reductions } from "./rules/reduction.js";
 import { shapes } from "./rules/shape.js";
 import { stops } from "./rules/stops.js";
@@ -19,6 +21,8 @@ export const RULES = {
 	...elementwise,
 	...activation,
 	...products,
+	...einsums,
+	...quantized,
 	...convolutions,
 	...reductions,
 	...shapes,

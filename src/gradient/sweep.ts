@@ -129,10 +129,13 @@ class Sweep {
 		const context = new RuleContext(node, this.ops.at(`${base}_grad`), outputs);
 		try {
 			const lazies = backward(context);
-			const gradients = node.inputs.map((input, index) => this.evaluate(input, lazies[index], context, index));
+			const gradients = node.inputs.map((input, index) => this.evaluate(input, lazies[index]));
 			for (const [index, input] of node.inputs.entries()) {
 				const gradient = gradients[index];
-				if (input !== undefined && gradient !== undefined) this.give(input, gradient, node);
+				if (input === undefined || !this.dependent.has(input)) continue;
+				if (gradient !== undefined) this.give(input, gradient, node);
+				else if (lazies[index] === undefined)
+					this.report(node, `the rule for ${operatorOf(node)} has no gradient of input ${index}`, [input]);
 			}
 		} catch (error) {
 			if (!(error instanceof Unsupported)) throw error;
@@ -140,9 +143,8 @@ class Sweep {
 		}
 	}
 
-	private evaluate(input: Value | undefined, lazy: Lazy | "none" | undefined, context: RuleContext, index: number): Gradient | undefined {
-		if (input === undefined || !this.dependent.has(input) || lazy === "none") return undefined;
-		return lazy === undefined ? context.unsupported(`the rule for ${operatorOf(context.node)} has no gradient of input ${index}`) : lazy();
+	private evaluate(input: Value | undefined, lazy: Lazy | "none" | undefined): Gradient | undefined {
+		return input === undefined || !this.dependent.has(input) || lazy === "none" ? undefined : lazy?.();
 	}
 
 	private visitByHand(node: Node): void {
@@ -202,10 +204,11 @@ class Sweep {
 
 	// --- what is missing -------------------------------------------------------
 
-	private report(node: Node, why: string): void {
+	/** Notes that no gradient passes from `node` to `inputs` (all that it reads, unless given). */
+	private report(node: Node, why: string, inputs: readonly Value[] = readBy(node)): void {
 		const missing = { node: nodeLabel(node), operator: operatorOf(node), why };
 		this.missing.push(missing);
-		for (const value of readBy(node)) if (this.dependent.has(value)) this.addLacks(value, [missing]);
+		for (const value of inputs) if (this.dependent.has(value)) this.addLacks(value, [missing]);
 	}
 
 	/** What the outputs' gradients lack, the inputs' gradients lack too. */

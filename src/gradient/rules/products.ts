@@ -1,5 +1,5 @@
 // Rules of matrix products. Weights of two axes are met by Gemm on flattened rows, which needs no Transpose.
-import { floatOf, intOf, stringOf } from "../../ir/attributes.js";
+import { floatOf, intOf } from "../../ir/attributes.js";
 import type { Value } from "../../ir/graph.js";
 import { sizeOf } from "../facts.js";
 import type { Ops } from "../ops.js";
@@ -68,32 +68,6 @@ function matmul({ ops, g, x, y, rank, dims }: RuleContext) {
 	return [da && (() => (isRow ? vector(da(), -1) : da())), db && (() => (isColumn ? vector(db(), -2) : db()))];
 }
 
-/** The letters of each operand and of the result, as numpy's einsum reads them. */
-function lettersOf(equation: string): { operands: string[]; result: string } {
-	const [left = "", right] = equation.replaceAll(" ", "").split("->");
-	const operands = left.split(",");
-	const all = [...left.replaceAll(",", "")].sort();
-	const once = all.filter((letter) => all.indexOf(letter) === all.lastIndexOf(letter));
-	return { operands, result: right ?? once.join("") };
-}
-
-/** y = einsum(x₁, x₂, …): dxᵢ = einsum(g, the other operands) with the letters of xᵢ as result. */
-function einsum({ ops, g, x, dims, node, unsupported }: RuleContext) {
-	const { operands, result } = lettersOf(stringOf(node, "equation", ""));
-	const isPlain = [...operands, result].every((letters) => /^[A-Za-z]*$/.test(letters) && new Set(letters).size === letters.length);
-	if (!isPlain) unsupported("Einsum with an ellipsis or a repeated letter");
-	return operands.map((letters, index) => () => {
-		const others = operands.flatMap((other, at) => (at === index ? [] : [{ letters: other, value: x(at) }]));
-		const present = [...letters].filter((letter) => result.includes(letter) || others.some((other) => other.letters.includes(letter)));
-		const equation = `${[result, ...others.map((other) => other.letters)].join(",")}->${present.join("")}`;
-		const sizes = [...letters].map((letter, axis) => (present.includes(letter) ? (dims(index)[axis] ?? 1) : 1));
-		const shape = sizes.filter((_, axis) => present.includes(letters[axis] ?? ""));
-		const gradient = ops.einsum(equation, [g, ...others.map(({ value }) => value)], shape);
-		// A letter that only this operand has was summed away: the same gradient for its whole axis.
-		return ops.reshape(gradient, sizes);
-	});
-}
-
 export const products = {
 	MatMul: rule(matmul),
 	// Y = alpha op(A) op(B) + beta C: dC = beta G
@@ -115,21 +89,5 @@ export const products = {
 		];
 		if (rank(0) < 2 || rank(1) < 2) unsupported("FusedMatMul of a vector");
 		return gradients(ops, g, a, b, alpha);
-	}),
-	Einsum: rule(einsum),
-	// Y = A · dequantized(B)ᵀ + bias: dA = G · dequantized(B), which the operator itself makes of the unit matrix; the weights stay
-	"com.microsoft.MatMulNBits": rule((context) => {
-		const { ops, g, has, node, dims } = context;
-		const size = intOf(node, "K", 1);
-		const columns = intOf(node, "N", 1);
-		const weights = () => {
-			const unit = ops.one("EyeLike", [ops.filled([size, size], ops.dtype(g))], { dtype: ops.dtype(g), dims: [size, size] });
-			const attributes = Object.fromEntries([...node.attributes].filter(([name]) => name !== "accuracy_level"));
-			const stored = node.inputs.slice(1, 5);
-			return ops.one("MatMulNBits", [unit, ...stored], { dtype: ops.dtype(g), dims: [size, columns] }, attributes, node.domain);
-		};
-		const rows = ops.reshape(g, [sizeOf(ops.dims(g), 0, -1), columns]);
-		const ofBias = has(5) ? () => g : undefined;
-		return [() => ops.reshape(ops.gemm(rows, weights(), { transB: true }), dims(0)), undefined, undefined, undefined, undefined, ofBias];
 	}),
 };

@@ -124,6 +124,16 @@ export const composite: Readonly<Record<keyof typeof DECOMPOSITIONS, readonly Gr
 			graph: "main(x: T[3, 2])\ni = int64[] {2}\nq = SplitToSequence<axis=0, keepdims=0>(x)\ny = SequenceAt(q, i)\nreturn y",
 		},
 	],
+	"com.microsoft.FusedGemm": [
+		node("Relu", 'com.microsoft.FusedGemm<activation="Relu", transB=1, alpha=0.5>', ["a: T[2, 3]", "b: T[4, 3]", "c: T[4]"], "y", f32),
+		node(
+			"LeakyRelu",
+			'com.microsoft.FusedGemm<activation="LeakyRelu", activation_alpha=0.25>',
+			["a: T[2, 3]", "b: T[3, 4]", "c: T[4]"],
+			"y",
+			f32,
+		),
+	],
 	"com.microsoft.Attention": [
 		node("plain", "com.microsoft.Attention<num_heads=2>", ["x: T[2, 3, 4]", "w: T[4, 12]", "b: T[12]"], "y", f32),
 		node("a mask of keys", "com.microsoft.Attention<num_heads=2>", ["x: T[2, 3, 4]", "w: T[4, 12]", "b: T[12]", "m: int32[2, 3]"], "y", {

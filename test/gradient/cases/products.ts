@@ -43,6 +43,11 @@ export const products = {
 		{ about: "a letter that is summed alone", graph: 'main(a: T[2, 3], b: T[3, 4])\ny = Einsum<equation="ij,jk->j">(a, b)\nreturn y' },
 		{ about: "no arrow", graph: 'main(a: T[2, 3], b: T[3, 4])\ny = Einsum<equation="ij,jk">(a, b)\nreturn y' },
 		{ about: "three operands", graph: 'main(a: T[2, 3], b: T[3, 4], c: T[4])\ny = Einsum<equation="ij,jk,k->i">(a, b, c)\nreturn y' },
+		{ about: "an ellipsis", graph: 'main(a: T[2, 3, 4], b: T[4, 5])\ny = Einsum<equation="...d,dv->...v">(a, b)\nreturn y' },
+		{
+			about: "ellipses of both, no arrow",
+			graph: 'main(a: T[2, 5, 3, 4], b: T[2, 5, 4, 2])\ny = Einsum<equation="...ij,...jk">(a, b)\nreturn y',
+		},
 		{ about: "one operand", graph: 'main(a: T[2, 3])\ny = Einsum<equation="ij->ji">(a)\nreturn y' },
 	],
 	"com.microsoft.MatMulNBits": [4, 8].map((bits) => ({
@@ -51,6 +56,14 @@ export const products = {
 		parameters: ["x"],
 		precision: "float32" as const,
 	})),
+	"com.microsoft.MatMulBnb4": [
+		{
+			about: "4 bits",
+			graph:
+				"main(x: T[2, 3, 32])\nb = uint8[64]\ns = T[8] {1, 2, 0.5, 1, 1, 3, 1, 2}\ny = com.microsoft.MatMulBnb4<K=32, N=4, block_size=16, quant_type=1>(x, b, s)\nreturn y",
+			precision: "float32",
+		},
+	],
 	Conv: [
 		{ about: "one axis", graph: "main(x: T[2, 3, 7], w: T[4, 3, 3], b: T[4])\ny = Conv(x, w, b)\nreturn y", precision: "float32" },
 		{
