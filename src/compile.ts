@@ -4,7 +4,7 @@ import { locate } from "../passes/locate/index.js";
 import { quantize } from "../passes/quantize/index.js";
 import { reconstruct } from "../passes/reconstruct/index.js";
 import { verify } from "../passes/verify/index.js";
-import { DistembError } from "./errors.js";
+import { DistembError, throwIfAborted } from "./errors.js";
 import { type Bundle, openBundle, StagedOutput } from "./onnx/index.js";
 import { type CommonOptions, type CompileOptions, givenOptions, type LocateOptions, resolveOptions, threadsOf } from "./options.js";
 import { type PassRunner, runPass, timed } from "./pass.js";
@@ -60,6 +60,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		quantized,
 		runner,
 	);
+	throwIfAborted(options.signal);
 	await staged.commit(options.overwrite);
 
 	return {
