@@ -1,6 +1,6 @@
 // A model of its own for training: same graph, other operator sets; tensors are shared, nothing else is.
 import { cloneNode } from "../ir/clone.js";
-import { addFunction, addInitializer, addInput, addOutput, addSparse, createModel, removeInitializer, replaceUses } from "../ir/edit.js";
+import { addFunction, addInitializer, addInput, addOutput, addSparse, createModel } from "../ir/edit.js";
 import type { Model, Value } from "../ir/graph.js";
 
 export interface ModelCopy {
@@ -27,19 +27,11 @@ export function copyModel(model: Model, opsets: ReadonlyMap<string, number> = ne
 	}
 	const context = { values, attributes: new Map(), rename: (name: string) => name, nameOf: ({ name }: Value) => name };
 	for (const node of model.graph.nodes) cloneNode(node, graph, context);
-	for (const { value, info } of model.graph.outputs) {
+	for (const { value } of model.graph.outputs) {
 		const result = values.get(value);
-		if (result !== undefined) addOutput(graph, result, info);
+		// Without the declared type: the training graph is fixed to other sizes, and may compute in another precision.
+		if (result !== undefined) addOutput(graph, result);
 	}
 	for (const definition of model.functions) addFunction(copy, definition);
 	return { model: copy, values: new Map([...values].flatMap(([from, to]) => (to === undefined ? [] : [[from, to] as const]))) };
-}
-
-/** Makes an initializer a graph input of the same name: a parameter that every run is fed. Returns the input. */
-export function asParameter(initializer: Value): Value {
-	const { graph, name, type } = initializer;
-	const stand = addInput(graph, name, { type, carried: undefined });
-	replaceUses(initializer, stand);
-	removeInitializer(initializer);
-	return stand;
 }

@@ -1,5 +1,6 @@
 // Turns a model into a graph that can be differentiated: functions and branches inlined, opset 18, composite operators taken apart.
-import { removeFunction } from "../ir/edit.js";
+import { DistembError } from "../errors.js";
+import { addInput, removeFunction, removeInitializer, removeNode, replaceUses } from "../ir/edit.js";
 import type { Model, Value } from "../ir/graph.js";
 import { inlineCalls } from "../ir/inline.js";
 import { inlineBranches } from "./branch.js";
@@ -9,6 +10,7 @@ import type { Facts } from "./facts.js";
 import { Ops } from "./ops.js";
 import { raiseOpset } from "./raise.js";
 import { passQuantizers } from "./straight-through.js";
+import { widen } from "./widen.js";
 
 /** Tells type and sizes of every value of a model's main graph: one run, at the batch and length that training will have. */
 export type Probe = (model: Model) => Promise<ReadonlyMap<Value, Facts>>;
@@ -18,7 +20,7 @@ export interface TrainingGraph {
 	readonly model: Model;
 	/** Adds losses and gradients to the copy. */
 	readonly ops: Ops;
-	/** Values of the original's main graph → values of the copy, as far as they are still there. */
+	/** Values of the original's main graph → values of the copy, as far as they are still there. Half precision became float32. */
 	readonly values: ReadonlyMap<Value, Value>;
 }
 
@@ -33,14 +35,31 @@ export async function prepareForTraining(model: Model, probe: Probe): Promise<Tr
 	let facts = await probe(copy.model);
 	while (inlineBranches(copy.model, (condition) => truthOf(facts.get(condition))) > 0) facts = await probe(copy.model);
 	const raised = raiseOpset(copy.model, (value) => facts.get(value));
+	const wide = widen(raised.model);
 	const ops = Ops.on(raised.model.graph, new Map(await probe(raised.model)));
 	decompose(ops);
 	passQuantizers(ops);
 	const values = [...copy.values].flatMap(([original, value]) => {
 		const last = raised.values.get(value);
-		return last === undefined ? [] : [[original, last] as const];
+		return last === undefined ? [] : [[original, wide.get(last) ?? last] as const];
 	});
 	return { model: raised.model, ops, values: new Map(values) };
+}
+
+/**
+ * Makes a constant of a training graph a graph input with the constant's name: a parameter that every run is fed.
+ * `constant` is a value of the copy: an initializer, or what stands for one of half precision. Returns the input, float32 or float64.
+ */
+export function asParameter({ ops }: TrainingGraph, constant: Value): Value {
+	const { producer } = constant;
+	const stored = producer?.is("Cast") === true ? producer.inputs[0] : constant;
+	if (stored?.tensor === undefined) throw new DistembError("internal", `"${constant.name}" is no constant of the training graph`);
+	const { dtype, dims } = ops.facts(constant);
+	const parameter = addInput(ops.graph, stored.name, { type: { dtype, shape: dims }, carried: undefined });
+	replaceUses(constant, parameter);
+	if (producer !== undefined) removeNode(producer);
+	removeInitializer(stored);
+	return ops.learn(parameter, { dtype, dims });
 }
 
 function isCalled(model: Model, domain: string): boolean {

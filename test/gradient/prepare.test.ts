@@ -1,7 +1,6 @@
 // Training graphs: functions and branches inlined, older operators brought to opset 18; the results stay the same.
 import { describe, expect, it } from "vitest";
-import { asParameter } from "../../src/gradient/copy.js";
-import { prepareForTraining } from "../../src/gradient/prepare.js";
+import { asParameter, prepareForTraining } from "../../src/gradient/prepare.js";
 import { differentiate } from "../../src/gradient/sweep.js";
 import { checkModel } from "../../src/ir/check.js";
 import type { Model } from "../../src/ir/graph.js";
@@ -53,14 +52,15 @@ describe("prepareForTraining", () => {
 		const model = parseModel(MERGED);
 		const before = printModel(model);
 		const feeds = { x, use_past: tensorOf("bool", [1], () => 0) };
-		const { model: copy, ops, values } = await prepared(model, feeds, ["use_past"]);
+		const training = await prepared(model, feeds, ["use_past"]);
+		const { model: copy, ops, values } = training;
 		checkModel(copy);
 		expect(printModel(model)).toBe(before);
 		expect(copy.graph.nodes.map(({ opType }) => opType)).not.toContain("If");
 		const w = values.get(valueNamed(model, "w"));
 		const loss = values.get(valueNamed(model, "loss"));
 		if (w === undefined || loss === undefined) throw new Error("lost");
-		const parameter = ops.learn(asParameter(w), ops.facts(w));
+		const parameter = asParameter(training, w);
 		const { dense } = differentiate(ops, loss, [parameter]).gradients.get(parameter) ?? {};
 		const [found] = await compute(copy, dense === undefined ? [] : [dense], { ...feeds, w: doubles([3], [1, 2, 3]) });
 		expect([...(found ?? [])]).toEqual([-3, 3, -3]);
@@ -101,7 +101,35 @@ describe("prepareForTraining", () => {
 				Score/s = Reshape(Score/s/softmax, Score/s/shape)
 				y = Relu(Score/s)
 				loss = ReduceMean<keepdims=0>(y, loss/axes)
-				return loss: float64[]"
+				return loss"
 		`);
+	});
+
+	it("computes_in_float32_what_is_stored_in_half_precision", async () => {
+		const model = parseModel(`
+			model ir 8, opset ai.onnx 17
+			graph main(x: float16[2, 3])
+				w = float16[3] {1, 2, 3}
+				zero = Constant<value=float16[] {0}>()
+				wide = Cast<to=1>(x)
+				back = Cast<to=10>(wide)
+				h = Mul(back, w)
+				y = Max(h, zero)
+				loss = ReduceSum<keepdims=0>(y)
+				return loss: float16[]
+		`);
+		const half = tensorOf("float16", [2, 3], (index) => index - 2);
+		const training = await prepared(model, { x: half });
+		const { model: copy, ops, values } = training;
+		checkModel(copy);
+		const [w, loss] = [values.get(valueNamed(model, "w")), values.get(valueNamed(model, "loss"))];
+		if (w === undefined || loss === undefined) throw new Error("lost");
+		expect(ops.dtype(loss)).toBe("float32");
+		const parameter = asParameter(training, w);
+		expect([parameter.name, ops.dtype(parameter)]).toEqual(["w", "float32"]);
+		const { dense } = differentiate(ops, loss, [parameter]).gradients.get(parameter) ?? {};
+		const feeds = { x: half, w: tensorOf("float32", [3], (index) => index + 1) };
+		const [found] = await compute(copy, dense === undefined ? [] : [dense], feeds);
+		expect([...(found ?? [])]).toEqual([1, 2, 3]);
 	});
 });
