@@ -1,0 +1,89 @@
+// The library calls: progress, interruption, the report object, and files that change.
+import { appendFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { compile, inspect } from "../src/index.js";
+
+const FIXTURES = path.resolve(import.meta.dirname, "../fixtures");
+const MODEL = path.join(FIXTURES, "patterns/p01-matmul-transposed-twin.onnx");
+
+let work: string;
+beforeEach(() => {
+	work = mkdtempSync(path.join(tmpdir(), "distemb-compile-"));
+});
+afterEach(() => {
+	rmSync(work, { recursive: true, force: true });
+});
+
+describe("compile", () => {
+	it("reports_passes_in_order_with_progress", async () => {
+		const seen: string[] = [];
+		const report = await compile(MODEL, path.join(work, "out.onnx"), { rank: 4, onProgress: ({ pass }) => seen.push(pass) });
+		const order = ["locate", "factorize", "reconstruct", "quantize", "write", "verify"];
+		expect([...new Set(seen)]).toEqual(order);
+		expect(report.passes.map(({ name }) => name)).toEqual(order);
+	});
+
+	it("gives_what_was_found_done_and_measured", async () => {
+		const out = path.join(work, "out.onnx");
+		const report = await compile(MODEL, out, { rank: 4, seed: 7 });
+		expect(report).toMatchObject({ version: 1, tool: { name: "onnx-distemb" }, options: { rank: 4, seed: 7 }, output: { path: out } });
+		expect(report.output?.bytes).toBe(readFileSync(out).byteLength);
+		expect(report.vocabularies).toMatchObject([
+			{ tied: true, stored: "float32", copies: [{ orientation: "VxD" }, { orientation: "DxV" }] },
+		]);
+		expect(report.factors[0]?.relativeError).toBeCloseTo(report.factors[0]?.bestRelativeError ?? 0, 5);
+		expect(report.factors[0]?.bins.reduce((sum, { rows }) => sum + rows, 0)).toBe(report.vocabularies[0]?.rows);
+		expect(report.savedBytes).toBe(report.predictedSavedBytes);
+	});
+
+	it.each(["locate", "reconstruct", "write", "verify"])("stops_without_a_trace_when_aborted_during_%s", async (during) => {
+		const abort = new AbortController();
+		const running = compile(MODEL, path.join(work, "out.onnx"), {
+			rank: 4,
+			signal: abort.signal,
+			onProgress: ({ pass }) => pass === during && abort.abort(),
+		});
+		await expect(running).rejects.toMatchObject({ code: "interrupted" });
+		expect(readdirSync(work)).toEqual([]);
+	});
+
+	it("notices_an_input_that_changes_while_it_is_read", async () => {
+		const input = path.join(work, "in.onnx");
+		cpSync(MODEL, input);
+		const running = compile(input, path.join(work, "out.onnx"), {
+			rank: 4,
+			onProgress: ({ pass, fraction }) => pass === "quantize" && fraction === 0 && appendFileSync(input, "x"),
+		});
+		await expect(running).rejects.toMatchObject({ code: "input", message: expect.stringMatching("changed") });
+		expect(existsSync(path.join(work, "out.onnx"))).toBe(false);
+	});
+
+	it("leaves_the_input_as_it_was", async () => {
+		const before = readFileSync(MODEL);
+		await compile(MODEL, path.join(work, "out.onnx"), { rank: 4 });
+		expect(readFileSync(MODEL).equals(before)).toBe(true);
+	});
+
+	it("keeps_the_paper_between_the_best_of_its_rank_and_of_one_less", async () => {
+		const error = async (method: "svd" | "paper", rank: number) => {
+			const report = await compile(MODEL, path.join(work, `${method}-${rank}.onnx`), { method, rank });
+			return report.factors[0]?.relativeError ?? Number.NaN;
+		};
+		const paper = await error("paper", 4);
+		expect(paper).toBeGreaterThanOrEqual((await error("svd", 4)) - 1e-6);
+		expect(paper).toBeLessThanOrEqual((await error("svd", 3)) + 1e-6);
+	});
+});
+
+describe("inspect", () => {
+	it("counts_the_bytes_of_the_vocabulary_and_of_everything_else", async () => {
+		const report = await inspect(path.join(FIXTURES, "patterns/external-shared"));
+		const { copies, rows, cols } = report.vocabularies[0] ?? { copies: [], rows: 0, cols: 0 };
+		// Two files read one table from one data file: it is stored once.
+		expect(copies.length).toBe(2);
+		expect(report.bytes.vocabulary).toBe(rows * cols * 4);
+		expect(report.bytes.other).toBeGreaterThan(0);
+	});
+});
