@@ -3,9 +3,12 @@
 import { closest, distance } from "fastest-levenshtein";
 import yargs, { type Argv } from "yargs";
 import { hideBin } from "yargs/helpers";
+import { COMPARE_ARGUMENTS, compareArguments, compareOptions } from "./compare/arguments.js";
+import { compare } from "./compare.js";
 import { compile, inspect } from "./compile.js";
 import { DistembError, EXIT_CODES } from "./errors.js";
 import { type CompileOptions, DTYPES, METHODS, OPS } from "./options.js";
+import { compareText } from "./report/compare-text.js";
 import { writeJson } from "./report/file.js";
 import { compileText, inspectText } from "./report/text.js";
 import { progressDisplay } from "./terminal.js";
@@ -160,6 +163,14 @@ async function main(argv: readonly string[]): Promise<void> {
 				await present(output, (hooks) => inspect(input, { embedding, head, keepOtherReaders, threads, ...hooks }), inspectText);
 			},
 		)
+		.command(
+			"compare <teacher> <student>",
+			"measure how well a smaller model still does",
+			(command) => outputOptions(compareArguments(command)),
+			async ({ teacher, student, ...options }) => {
+				await present(options, (hooks) => compare(teacher, student, { ...compareOptions(options), ...hooks }), compareText);
+			},
+		)
 		.strict()
 		.demandCommand(0)
 		.exitProcess(false)
@@ -171,6 +182,7 @@ async function main(argv: readonly string[]): Promise<void> {
 const OPTION_NAMES = [
 	...["rank", "ratio", "target-size", "input-rank", "output-rank", "dtype", "ops", "method", "seed", "no-distill", "dry-run"],
 	...["overwrite", "allow-larger", "embedding", "head", "keep-other-readers", "json", "quiet", "threads", "help", "version"],
+	...Object.keys(COMPARE_ARGUMENTS),
 ];
 
 type Parsed = Omit<CompileOptions, "signal" | "onProgress"> & Output;

@@ -1,0 +1,81 @@
+// Teacher against student on the same data: opens both, measures, reports.
+import { type Footprint, type FootprintRequest, footprintApart, footprintHere } from "./compare/footprint.js";
+import { type Measured, measure } from "./compare/measure.js";
+import { type CompareOptions, checkCompareOptions } from "./compare/options.js";
+import { readUsage } from "./compare/usage.js";
+import { DistembError } from "./errors.js";
+import { threadsOf } from "./options.js";
+import { COMPARE_REPORT_VERSION, type ComparedModel, type CompareReport } from "./report/compare.js";
+import { openTextModel, type TextModel } from "./runtime/decode/model.js";
+import { TOOL } from "./version.js";
+
+/**
+ * Measures both models on the same data: perplexity, KL divergence, agreement, in all and by token frequency; BLEU and chrF2 of
+ * translators; states of encoders; file bytes, load time, memory and time per token.
+ * @param teacher the original: an .onnx file, or a folder with the files of one model
+ * @param student the smaller model, of the same kind and vocabulary
+ * @throws DistembError `usage`, `input` (data or files), `refused` (models that cannot be compared), `engine`, `interrupted`
+ * @example await compare("model.onnx", "small.onnx", { data: ["test.txt"] })
+ */
+export async function compare(teacher: string, student: string, options: CompareOptions): Promise<CompareReport> {
+	checkCompareOptions(options);
+	const threads = threadsOf(options);
+	const usage = await readUsage(teacher, options);
+	const models: TextModel[] = [];
+	let measured: Measured;
+	try {
+		for (const [index, input] of [teacher, student].entries()) {
+			options.onProgress?.({ pass: "load", fraction: index / 2 });
+			models.push(await openTextModel(input, { threads }));
+		}
+		measured = await measure(comparable(models, student), usage, options);
+	} finally {
+		for (const model of models) await model.close();
+	}
+	const [own, other] = comparable(models, student);
+	const { figures, ...sample } = measured;
+	const notes = [...figures.notes];
+	const costs = async (input: string) => await footprintOf({ input, threads, steps: TIMED_TOKENS, ...sample }, options, notes);
+	const report = { teacher: modelReport(teacher, own, await costs(teacher)), student: modelReport(student, other, await costs(student)) };
+	return { version: COMPARE_REPORT_VERSION, tool: TOOL, kind: own.kind, ...report, ...figures, notes };
+}
+
+/** Decoded tokens of which the median time is reported. */
+const TIMED_TOKENS = 32;
+
+/** @throws DistembError `refused` if the models are of different kinds or vocabularies */
+function comparable([teacher, student]: readonly TextModel[], at: string): readonly [TextModel, TextModel] {
+	if (teacher === undefined || student === undefined) throw new DistembError("internal", "a model is missing");
+	const hint = "compare a model with its own smaller version";
+	if (teacher.kind !== student.kind)
+		throw new DistembError("refused", `is ${NAMES[student.kind]}, the teacher ${NAMES[teacher.kind]}`, { at, hint });
+	if (teacher.width !== student.width) {
+		const what = teacher.kind === "encoder" ? "states of size" : "logits for a vocabulary of";
+		throw new DistembError("refused", `gives ${what} ${student.width}, the teacher ${teacher.width}`, { at, hint });
+	}
+	return [teacher, student];
+}
+
+const NAMES: Readonly<Record<TextModel["kind"], string>> = {
+	causal: "a causal language model",
+	masked: "a masked language model",
+	encoder: "an encoder without a head",
+	translator: "a translator",
+};
+
+/** In a process of its own; without its memory in this one, if that cannot be had. */
+async function footprintOf(request: FootprintRequest, options: CompareOptions, notes: string[]): Promise<Footprint | undefined> {
+	if (options.footprint === false) return undefined;
+	options.onProgress?.({ pass: "speed", fraction: 0 });
+	try {
+		return await footprintApart(request, options.signal);
+	} catch (error) {
+		if (options.signal?.aborted === true || !(error instanceof DistembError)) throw error;
+		notes.push(`the memory of ${request.input} was not measured: ${error.message}`);
+		return await footprintHere(request);
+	}
+}
+
+function modelReport(path: string, { files, unused, bytes, hasPast }: TextModel, footprint: Footprint | undefined): ComparedModel {
+	return { path, files, unused, bytes, hasPast, ...footprint };
+}

@@ -1,0 +1,90 @@
+// What a model costs to run: time to load, memory, time per token; measured in a process of its own.
+import { fork } from "node:child_process";
+import { DistembError } from "../errors.js";
+import type { Rows } from "../runtime/decode/feeds.js";
+import { openTextModel, type TextModel } from "../runtime/decode/model.js";
+
+export interface FootprintRequest {
+	/** The model's file or folder. */
+	readonly input: string;
+	readonly threads: number;
+	/** Token ids before those that are timed; one text, for a model that does not decode. */
+	readonly prompt: readonly number[];
+	/** What a translator translates. */
+	readonly source: readonly number[];
+	/** Tokens that are timed. */
+	readonly steps: number;
+}
+
+export interface Footprint {
+	/** Time the engine takes to open the graphs; files are in the system's cache. */
+	readonly loadMilliseconds: number;
+	/** Median time per decoded token at batch 1; of models that do not decode, of one text divided by its tokens. */
+	readonly millisecondsPerToken: number;
+	/** Largest resident memory of the process above that before the model was opened, in bytes. */
+	readonly peakBytes?: number;
+}
+
+/** Times one model in this process. */
+export async function footprintHere({ input, threads, prompt, source, steps }: FootprintRequest): Promise<Footprint> {
+	const model = await openTextModel(input, { threads });
+	try {
+		const times = await timesOf(model, row(prompt), row(source), steps);
+		const median = times.toSorted((a, b) => a - b)[Math.floor(times.length / 2)] ?? 0;
+		return { loadMilliseconds: model.loadMilliseconds, millisecondsPerToken: median };
+	} finally {
+		await model.close();
+	}
+}
+
+const row = (ids: readonly number[]): Rows => ({ batch: 1, length: ids.length, ids: Int32Array.from(ids) });
+
+async function timesOf(model: TextModel, prompt: Rows, source: Rows, steps: number): Promise<number[]> {
+	const times: number[] = [];
+	if (model.kind === "masked" || model.kind === "encoder") {
+		for (let run = 0; run <= steps; run++) {
+			const start = performance.now();
+			await model.forward(prompt);
+			if (run > 0) times.push((performance.now() - start) / prompt.length);
+		}
+		return times;
+	}
+	const begin = model.begin(model.kind === "translator" ? await model.encode(source) : undefined);
+	let { next } = await begin.advance(prompt);
+	for (let step = 0; step <= steps; step++) {
+		const start = performance.now();
+		// Which token it is does not change the time.
+		({ next } = await next.advance({ batch: 1, length: 1, ids: prompt.ids.slice(0, 1) }));
+		if (step > 0) times.push(performance.now() - start);
+	}
+	return times;
+}
+
+/** What the child process answers. */
+export type FootprintAnswer = { readonly footprint: Footprint } | { readonly failure: string };
+
+/**
+ * Times one model in a child process, with its memory.
+ * @throws DistembError `engine` if the process cannot be started or fails
+ */
+export function footprintApart(request: FootprintRequest, signal: AbortSignal | undefined): Promise<Footprint> {
+	return new Promise((resolve, reject) => {
+		const fail = (reason: string, cause?: unknown) => reject(new DistembError("engine", reason, { at: request.input, cause }));
+		// Its own flags only: those of the parent (a debugger's port, a test runner's loader) are not for it.
+		const child = fork(new URL("./footprint-child.js", import.meta.url), [], {
+			execArgv: [],
+			stdio: ["ignore", "ignore", "ignore", "ipc"],
+		});
+		const stop = () => child.kill();
+		signal?.addEventListener("abort", stop, { once: true });
+		child.once("error", (cause) => fail("a process to measure it in cannot be started", cause));
+		child.once("message", (answer: FootprintAnswer) => ("footprint" in answer ? resolve(answer.footprint) : fail(answer.failure)));
+		child.once("exit", (code) => {
+			signal?.removeEventListener("abort", stop);
+			fail(`the process that measures it ended with ${code}`);
+		});
+		child.send(request, (cause) => {
+			if (cause !== null) fail("the process that measures it cannot be reached", cause);
+		});
+	});
+}

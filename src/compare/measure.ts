@@ -1,0 +1,150 @@
+// What can be measured of two models of one kind: predictions of tokens, states, translations.
+import { countTokens, type Data, type Piece } from "../data/data.js";
+import { openTokens } from "../data/tokens.js";
+import { DistembError } from "../errors.js";
+import { type FrequencyBins, frequencyBins } from "../metrics/bins.js";
+import type { CompareReport } from "../report/compare.js";
+import type { TextModel } from "../runtime/decode/model.js";
+import { COMPARE_DEFAULTS, type CompareOptions } from "./options.js";
+import { readPairs } from "./pairs.js";
+import { compareStates, compareTokens, MASKED_SHARE, type TokenRun } from "./tokens.js";
+import { compareReferences, scoreTranslations, translate } from "./translation.js";
+import type { Usage } from "./usage.js";
+
+export type Figures = Pick<CompareReport, "data" | "tokens" | "states" | "translation" | "notes">;
+
+/** What was measured, and beginnings of the data to time the models with. */
+export interface Measured {
+	readonly figures: Figures;
+	readonly prompt: readonly number[];
+	readonly source: readonly number[];
+}
+
+type Models = readonly [teacher: TextModel, student: TextModel];
+
+/** Logits held at a time at most, per model: 128 MB. */
+const LOGITS = 2 ** 25;
+
+/** Tokens per window, where the model's context is unknown, and at most. */
+const WINDOW = 128;
+const LONGEST_WINDOW = 256;
+
+/** Tokens before those that are timed. */
+const PROMPT = 16;
+
+export async function measure(models: Models, usage: Usage, options: CompareOptions): Promise<Measured> {
+	return models[0].kind === "translator" ? await measureTranslators(models, usage, options) : await measureTokens(models, usage, options);
+}
+
+async function measureTokens(models: Models, usage: Usage, options: CompareOptions): Promise<Measured> {
+	const [{ kind, width, tokenRows }] = models;
+	const { tokenizer } = usage;
+	// A model without a head has no vocabulary but that of its lookup.
+	const rows = kind === "encoder" ? tokenRows : Math.min(width, tokenRows ?? width);
+	const open = (files: readonly string[]) => openTokens(files, { rows, tokenizer });
+	const data = await open(options.data);
+	const run = tokenRun(models, usage, options);
+	const progress = (fraction: number) => options.onProgress?.({ pass: "measure", fraction });
+	const prompt = await beginning(data, Math.min(PROMPT, Math.floor(run.window / 2)));
+	const { layout, files } = { layout: layoutText(run), files: options.data };
+	if (kind === "encoder") {
+		const { tokens, windows, limited, ...states } = await compareStates(models, data, { ...run, progress });
+		const measured = `the states of ${tokens} tokens in ${windows} ${layout}`;
+		return { figures: { data: { files, measured, limited }, states, notes: [] }, prompt, source: [] };
+	}
+	const masking = kind === "masked" ? { id: maskId(usage), seed: options.seed ?? COMPARE_DEFAULTS.seed } : undefined;
+	const counted = options.counts === undefined ? limitedTo(data, run.limit) : await open(options.counts);
+	const bins = frequencyBins(await countTokens(idsOf(counted, options.signal), width));
+	const { tokens, windows, limited, ...scores } = await compareTokens(models, data, bins, { ...run, masking, progress });
+	const what = masking === undefined ? "next tokens" : `tokens, ${100 * MASKED_SHARE} % of all, hidden at random (seed ${masking.seed}),`;
+	const measured = `${scores.all.positions} ${what} in ${windows} ${layout}`;
+	const figures = { data: { files, measured, limited }, tokens: { ...scores, counts: countsText(options) }, notes: [] };
+	return { figures, prompt, source: [] };
+}
+
+function tokenRun([teacher, student]: Models, { pad, context }: Usage, options: CompareOptions): TokenRun {
+	const fixed = teacher.fixed.length ?? student.fixed.length;
+	const window = fixed ?? options.window ?? Math.min(context ?? WINDOW, LONGEST_WINDOW);
+	if (context !== undefined && window > context)
+		throw new DistembError("usage", `--window ${window} is longer than the model's context of ${context} tokens`, {
+			hint: `give at most ${context}`,
+		});
+	const batch = Math.min(options.batch ?? COMPARE_DEFAULTS.batch, Math.max(1, Math.floor(LOGITS / (window * teacher.width))));
+	return {
+		window,
+		batch: teacher.fixed.batch ?? student.fixed.batch ?? batch,
+		documents: options.documents ?? false,
+		limit: options.tokens ?? COMPARE_DEFAULTS.tokens,
+		pad,
+		signal: options.signal,
+	};
+}
+
+function layoutText({ window, documents }: TokenRun): string {
+	return documents
+		? `documents (parts of at most ${window} tokens), each predicted from its own start`
+		: `windows of ${window} tokens, each predicted from its own start`;
+}
+
+function countsText({ counts }: CompareOptions): string {
+	return counts === undefined
+		? "the data that was measured (give --counts with the training data to see unseen tokens)"
+		: counts.join(", ");
+}
+
+function maskId({ mask }: Usage): number {
+	if (mask !== undefined) return mask;
+	throw new DistembError("input", "is a masked language model, and no file beside it says which token hides others", {
+		hint: "give --mask-id, or put tokenizer.json beside the model",
+	});
+}
+
+async function* idsOf(data: Data<Piece>, signal: AbortSignal | undefined): AsyncGenerator<Int32Array> {
+	for await (const { ids } of data.read(signal)) yield ids;
+}
+
+/** The first `limit` tokens. */
+function limitedTo(data: Data<Piece>, limit: number): Data<Piece> {
+	return {
+		async *read(signal) {
+			let left = limit;
+			for await (const piece of data.read(signal)) {
+				yield { ...piece, ids: piece.ids.subarray(0, left) };
+				left -= piece.ids.length;
+				if (left <= 0) return;
+			}
+		},
+	};
+}
+
+async function beginning(data: Data<Piece>, count: number): Promise<number[]> {
+	const ids: number[] = [];
+	for await (const piece of limitedTo(data, Math.max(1, count)).read()) ids.push(...piece.ids);
+	return ids;
+}
+
+async function measureTranslators(models: Models, usage: Usage, options: CompareOptions): Promise<Measured> {
+	const [teacher, student] = models;
+	const { signal, data: files } = options;
+	const wanted = { sourceRows: teacher.sourceRows, targetRows: teacher.width, tokenizer: usage.tokenizer, signal };
+	const { pairs, limited } = await readPairs(files, { ...wanted, limit: options.pairs ?? COMPARE_DEFAULTS.pairs });
+	const counted =
+		options.counts === undefined ? pairs : (await readPairs(options.counts, { ...wanted, limit: Number.POSITIVE_INFINITY })).pairs;
+	const counts = new Float64Array(teacher.width);
+	for (const { target } of counted) for (const id of target) counts[id] = (counts[id] ?? 0) + 1;
+	const bins: FrequencyBins = frequencyBins(counts);
+	const { batch = COMPARE_DEFAULTS.batch, beam = COMPARE_DEFAULTS.beam, maxLength } = options;
+	const stage = (pass: string) => (fraction: number) => options.onProgress?.({ pass, fraction });
+	const run = { usage, batch, beam, maxLength, logits: LOGITS, signal };
+
+	const scores = await compareReferences(models, pairs, bins, { ...run, progress: stage("references") });
+	const own = await translate(teacher, pairs, { ...run, progress: stage("teacher") });
+	const other = await translate(student, pairs, { ...run, progress: stage("student") });
+	const notes =
+		usage.tokenizer === undefined ? ["no BLEU and chrF2: they need text; give --tokenizer with the model's tokenizer.json"] : [];
+	const decoding = beam === 1 ? "greedy" : `beam search, ${beam} beams`;
+	const translation = usage.tokenizer === undefined ? {} : { translation: { decoding, ...scoreTranslations(own, other, pairs, usage) } };
+	const measured = `${scores.all.positions} tokens of ${pairs.length} references, each predicted from those before it`;
+	const figures = { data: { files, measured, limited }, tokens: { ...scores, counts: countsText(options) }, ...translation, notes };
+	return { figures, prompt: [usage.start], source: [...(pairs[0]?.source ?? [])] };
+}

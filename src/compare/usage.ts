@@ -1,0 +1,87 @@
+// What the files beside a model say about how it is used: tokenizer, special tokens, length of the context.
+import path from "node:path";
+import { readConventions } from "../data/conventions.js";
+import { isRecord, jsonObject } from "../data/files.js";
+import { openTokenizer, type TextTokenizer } from "../data/tokenizer.js";
+import { pathKind } from "../onnx/index.js";
+import type { CompareOptions } from "./options.js";
+
+export interface Usage {
+	readonly tokenizer: TextTokenizer | undefined;
+	readonly pad: number;
+	/** Id before the first token of a translation. */
+	readonly start: number;
+	/** Ids that end a translation. */
+	readonly ends: ReadonlySet<number>;
+	/** Ids that are never generated. */
+	readonly never: ReadonlySet<number>;
+	/** A first token that the model's configuration forces. */
+	readonly first: number | undefined;
+	/** Stands for a hidden token. */
+	readonly mask: number | undefined;
+	/** Tokens that the model can read. */
+	readonly context: number | undefined;
+}
+
+/** Names of the mask token, if no file says it. */
+const USUAL_MASKS = ["[MASK]", "<mask>"] as const;
+
+/** Keys of config.json for the number of positions. */
+const CONTEXT_KEYS = ["n_positions", "max_position_embeddings", "n_ctx"] as const;
+
+/**
+ * Reads tokenizer.json, generation_config.json and config.json beside `model` (a file or folder; of a folder named `onnx` also the
+ * one above). Options go first.
+ * @throws DistembError `input` if a file is broken, or the tokenizer that was asked for is missing
+ */
+export async function readUsage(model: string, options: Partial<CompareOptions>): Promise<Usage> {
+	const folder = await folderOf(model);
+	const file = options.tokenizer ?? path.join(folder, "tokenizer.json");
+	const isThere = options.tokenizer !== undefined || pathKind(file) === "file";
+	const tokenizer = isThere ? await openTokenizer(file) : undefined;
+	const conventions = tokenizer?.conventions ?? (await readConventions(file, () => undefined));
+	const configs = [await jsonObject(path.join(folder, "generation_config.json")), await jsonObject(path.join(folder, "config.json"))];
+	const setting = (key: string): unknown => configs.map((config) => config?.[key]).find((value) => value !== undefined && value !== null);
+	const { pad, eos, decoderStart } = conventions;
+	const ends = new Set(options.endId === undefined ? [...numbersOf(setting("eos_token_id")), eos ?? 0] : [options.endId]);
+	const never = new Set(singles(setting("bad_words_ids")));
+	if (!ends.has(pad)) never.add(pad);
+	return {
+		tokenizer,
+		pad,
+		start: options.startId ?? decoderStart,
+		ends,
+		never,
+		first: numbersOf(setting("forced_bos_token_id"))[0],
+		mask: options.maskId ?? (await maskOf(folder, tokenizer)),
+		context: CONTEXT_KEYS.flatMap((key) => numbersOf(setting(key)))[0],
+	};
+}
+
+async function folderOf(model: string): Promise<string> {
+	const own = pathKind(model) === "directory" ? model : path.dirname(model);
+	if (path.basename(path.resolve(own)) !== "onnx" || pathKind(path.join(own, "config.json")) === "file") return own;
+	return path.join(own, "..");
+}
+
+function numbersOf(value: unknown): number[] {
+	const values: unknown[] = Array.isArray(value) ? value : [value];
+	return values.filter((item) => typeof item === "number");
+}
+
+/** Of `bad_words_ids` those that are one token. */
+function singles(value: unknown): number[] {
+	const lists: unknown[] = Array.isArray(value) ? value : [];
+	return lists.filter((list) => Array.isArray(list) && list.length === 1).flatMap(numbersOf);
+}
+
+async function maskOf(folder: string, tokenizer: TextTokenizer | undefined): Promise<number | undefined> {
+	if (tokenizer === undefined) return undefined;
+	const token = (await jsonObject(path.join(folder, "tokenizer_config.json")))?.mask_token;
+	const named = isRecord(token) ? token.content : token;
+	for (const name of typeof named === "string" ? [named] : USUAL_MASKS) {
+		const ids = tokenizer.plain(name);
+		if (ids.length === 1) return ids[0];
+	}
+	return undefined;
+}

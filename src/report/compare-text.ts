@@ -1,0 +1,94 @@
+// The report of `compare` as a table for a terminal.
+import { BIN_NAMES, type ComparedModel, type CompareReport, type TokenScores } from "./compare.js";
+import { formatBytes } from "./text.js";
+
+/** A line of the table: a figure of each model and their difference, or one figure of both. */
+type Line = readonly [label: string, teacher: string, student: string, difference: string];
+
+const number = (value: number): string =>
+	Math.abs(value) >= 1e5 ? value.toExponential(2) : value.toFixed(Math.abs(value) >= 1000 ? 0 : 2);
+const nats = (value: number): string => value.toFixed(4);
+const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+const signed = (text: string): string => (text.startsWith("-") ? text.replace("-", "−") : `+${text}`);
+const relative = (teacher: number, student: number): string => (teacher === 0 ? "" : signed(percent(student / teacher - 1)));
+
+/** What `compare` prints. */
+export function compareText(report: CompareReport): string {
+	const { teacher, student, data, tokens, states, translation, kind, notes } = report;
+	const lines: (Line | string)[] = [["", "teacher", "student", "difference"]];
+	if (tokens !== undefined) lines.push(...tokenLines(tokens.all, kind));
+	if (states !== undefined) {
+		lines.push(["cosine of states", "", "", states.cosine.toFixed(5)]);
+		lines.push(["relative error of states", "", "", states.relativeError.toPrecision(3)]);
+	}
+	if (translation !== undefined) {
+		const { teacher: own, student: other } = translation;
+		lines.push(["BLEU", number(own.bleu), number(other.bleu), signed(number(other.bleu - own.bleu))]);
+		lines.push(["chrF2", number(own.chrf), number(other.chrf), signed(number(other.chrf - own.chrf))]);
+		lines.push(["tokens per translation", number(own.length), number(other.length), signed(number(other.length - own.length))]);
+		lines.push(["same translation", "", "", percent(translation.identical)]);
+	}
+	lines.push(...costLines(teacher, student, kind));
+	const table = aligned(lines);
+	const bins = tokens === undefined ? [] : ["", ...binTable(tokens.bins)];
+	return [
+		`teacher    ${teacher.path} (${teacher.files.join(", ")})`,
+		`student    ${student.path} (${student.files.join(", ")})`,
+		`measured   ${data.measured}${data.limited ? " (as many as asked for)" : ""}`,
+		...(translation === undefined ? [] : [`decoding   ${translation.decoding}; ${translation.signatures.bleu}`]),
+		"",
+		...table,
+		...bins,
+		...(tokens === undefined ? [] : [`bins: by token counts of ${tokens.counts}`]),
+		...notes.map((note) => `note: ${note}`),
+	].join("\n");
+}
+
+function tokenLines(all: TokenScores, kind: CompareReport["kind"]): Line[] {
+	const { teacherPerplexity, studentPerplexity, teacherNats, studentNats, divergence, agreement } = all;
+	const what = kind === "masked" ? " of hidden tokens" : kind === "translator" ? " of references" : "";
+	return [
+		[`perplexity${what}`, number(teacherPerplexity), number(studentPerplexity), relative(teacherPerplexity, studentPerplexity)],
+		["nats per token", nats(teacherNats), nats(studentNats), signed(nats(studentNats - teacherNats))],
+		["KL(teacher ‖ student), nats", "", "", nats(divergence)],
+		["same first choice", "", "", percent(agreement)],
+	];
+}
+
+function costLines(teacher: ComparedModel, student: ComparedModel, kind: CompareReport["kind"]): Line[] {
+	const decodes = kind === "causal" || kind === "translator";
+	const rerun = decodes && !(teacher.hasPast && student.hasPast) ? " (no past)" : "";
+	const line = (label: string, of: (model: ComparedModel) => number | undefined, text: (value: number) => string): Line[] => {
+		const [own, other] = [of(teacher), of(student)];
+		return own === undefined || other === undefined ? [] : [[label, text(own), text(other), relative(own, other)]];
+	};
+	const milliseconds = (value: number) => `${value.toFixed(value < 10 ? 2 : 0)} ms`;
+	return [
+		...line("file size", ({ bytes }) => bytes, formatBytes),
+		...line("load time", ({ loadMilliseconds }) => loadMilliseconds, milliseconds),
+		...line("memory", ({ peakBytes }) => peakBytes, formatBytes),
+		...line(`${decodes ? "decoded token" : "token"}, batch 1${rerun}`, ({ millisecondsPerToken }) => millisecondsPerToken, milliseconds),
+	];
+}
+
+function binTable(bins: NonNullable<CompareReport["tokens"]>["bins"]): string[] {
+	const rows = BIN_NAMES.flatMap((name) => {
+		const scores = bins[name];
+		if (scores === undefined) return [];
+		const { positions, teacherPerplexity, studentPerplexity, divergence, agreement } = scores;
+		return [[name, String(positions), number(teacherPerplexity), number(studentPerplexity), nats(divergence), percent(agreement)]];
+	});
+	return aligned([["bin", "tokens", "teacher ppl", "student ppl", "KL", "same choice"], ...rows]);
+}
+
+/** Columns under each other: the first to the left, figures to the right. */
+function aligned(lines: readonly (readonly string[] | string)[]): string[] {
+	const cells = lines.map((line) => (typeof line === "string" ? [line] : line));
+	const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0)));
+	return cells.map((line) =>
+		line
+			.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart((widths[column] ?? 0) + 2)))
+			.join("")
+			.trimEnd(),
+	);
+}

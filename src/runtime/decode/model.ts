@@ -1,0 +1,140 @@
+// A language model, encoder or translator in the engine, whatever files it is made of: whole sequences, or step by step.
+import { DistembError } from "../../errors.js";
+import { openSession, type Session } from "../session.js";
+import { type ChosenGraph, type ChosenGraphs, chooseGraphs } from "./choose.js";
+import { Decoding } from "./decoding.js";
+import { type Rows, type Source, stepFeeds } from "./feeds.js";
+import { type Positions, positionsOf } from "./logits.js";
+
+/** `causal` predicts the next token, `masked` hidden ones, `translator` a translation; an `encoder` gives states. */
+export type TextModelKind = "causal" | "masked" | "encoder" | "translator";
+
+export interface TextModel {
+	readonly kind: TextModelKind;
+	/** Files used, relative to the model's folder. */
+	readonly files: readonly string[];
+	readonly unused: readonly string[];
+	/** Of all model files and their data files. */
+	readonly bytes: number;
+	/** Time the engine took to open the graphs, in milliseconds. */
+	readonly loadMilliseconds: number;
+	/** Rows of the vocabulary that is predicted, or the width of the states. */
+	readonly width: number;
+	/** Rows of the tables that the ids index; undefined: unknown. */
+	readonly tokenRows: number | undefined;
+	readonly sourceRows: number | undefined;
+	/** Decoding reads what earlier steps left, instead of running the whole prefix again. */
+	readonly hasPast: boolean;
+	/** Sizes that the graph itself fixes. */
+	readonly fixed: { readonly batch: number | undefined; readonly length: number | undefined };
+	/** Logits (or states) at each position of `tokens`. */
+	forward(tokens: Rows, source?: Source): Promise<Positions>;
+	/** What a translator's decoder reads of the source. */
+	encode(source: Rows): Promise<Source>;
+	/** Begins to decode: a state before the first token. */
+	begin(source?: Source): Decoding;
+	close(): Promise<void>;
+}
+
+/**
+ * Opens an .onnx file or a folder with the files of one model.
+ * @throws DistembError `input`, `refused` (no model that can be run on data) or `engine`, located at `input`
+ */
+export async function openTextModel(input: string, options: { readonly threads: number }): Promise<TextModel> {
+	const { graphs, bytes } = chooseGraphs(input);
+	const sessions = new Map<string, Session>();
+	const close = async () => {
+		for (const session of sessions.values()) await session.close();
+	};
+	try {
+		const start = performance.now();
+		for (const graph of [graphs.encoder, graphs.full, graphs.step?.graph])
+			if (graph !== undefined && !sessions.has(graph.path)) sessions.set(graph.path, await openSession(graph.path, options));
+		const loadMilliseconds = performance.now() - start;
+		return { ...(await describe(graphs, sessions)), bytes, loadMilliseconds, close };
+	} catch (error) {
+		await close();
+		throw error instanceof DistembError ? error.located(input) : error;
+	}
+}
+
+async function describe(
+	graphs: ChosenGraphs,
+	sessions: ReadonlyMap<string, Session>,
+): Promise<Omit<TextModel, "bytes" | "loadMilliseconds" | "close">> {
+	const { encoder, full, step } = graphs;
+	const sessionOf = (graph: ChosenGraph): Session => {
+		const session = sessions.get(graph.path);
+		if (session === undefined) throw new DistembError("internal", "the graph is not open", { at: graph.name });
+		return session;
+	};
+	const forward = async (tokens: Rows, source?: Source) => {
+		const { output } = full.roles;
+		const outputs = await sessionOf(full).run(stepFeeds(full.roles, { tokens, position: 0, source }), [output]);
+		return positionsOf(outputOf(outputs, output), tokens.batch * tokens.length);
+	};
+	const encode = async (rows: Rows): Promise<Source> => {
+		if (encoder === undefined) return { rows, states: undefined };
+		const { output } = encoder.roles;
+		const outputs = await sessionOf(encoder).run(stepFeeds(encoder.roles, { tokens: rows, position: 0 }), [output]);
+		return { rows, states: outputOf(outputs, output) };
+	};
+	const ports = full.roles.ports;
+	const tokens = ports.find(({ role }) => role === "tokens");
+	const sourcePort = (encoder?.roles.ports ?? ports).find(({ role }) => role === (encoder === undefined ? "source" : "tokens"));
+	const fixed = { batch: fixedSize(tokens?.axes[0]), length: fixedSize(tokens?.axes.at(-1)) };
+	const { kind, width } = await probe(full, encoder !== undefined, fixed, forward, encode);
+	const used = [encoder, full, step?.graph].filter((graph) => graph !== undefined);
+	return {
+		kind,
+		width,
+		files: [...new Set(used.map(({ name }) => name))],
+		unused: graphs.unused,
+		tokenRows: tokens?.bound,
+		sourceRows: sourcePort?.bound,
+		hasPast: step !== undefined,
+		fixed,
+		forward,
+		encode,
+		begin: (source) => new Decoding({ full, step, sessionOf }, source),
+	};
+}
+
+const fixedSize = (size: unknown): number | undefined => (typeof size === "number" ? size : undefined);
+
+function outputOf<T>(outputs: Readonly<Record<string, T>>, name: string): T {
+	const tensor = outputs[name];
+	if (tensor === undefined) throw new DistembError("internal", `the engine gave no "${name}"`);
+	return tensor;
+}
+
+/** Tokens of the probe, where the graph does not fix their number. */
+const PROBE_LENGTH = 3;
+
+/**
+ * Runs the model on a few tokens: shows how wide its output is, and whether a later token changes what is predicted
+ * before it, which tells masked from causal models whatever their names.
+ */
+async function probe(
+	{ roles }: ChosenGraph,
+	hasEncoder: boolean,
+	fixed: TextModel["fixed"],
+	forward: TextModel["forward"],
+	encode: TextModel["encode"],
+): Promise<{ kind: TextModelKind; width: number }> {
+	const batch = fixed.batch ?? 1;
+	const length = fixed.length ?? PROBE_LENGTH;
+	const rows = (last: number): Rows => ({
+		batch,
+		length,
+		ids: Int32Array.from({ length: batch * length }, (_, at) => ((at + 1) % length === 0 ? last : 0)),
+	});
+	if (roles.kind === "translator" || hasEncoder) {
+		const source = await encode(rows(0));
+		return { kind: "translator", width: roles.width ?? (await forward(rows(0), source)).width };
+	}
+	const [first, second] = [await forward(rows(0)), await forward(rows(1))];
+	if (roles.kind === "encoder") return { kind: "encoder", width: first.width };
+	const [before, after] = [first.at(0), second.at(0)];
+	return { kind: length === 1 || before.every((value, index) => value === after[index]) ? "causal" : "masked", width: first.width };
+}
