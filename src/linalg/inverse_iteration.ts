@@ -1,5 +1,5 @@
 // Eigenvectors of a symmetric tridiagonal matrix whose eigenvalues are known: inverse iteration.
-import { randomUniform } from "./random.js";
+import { uniform } from "../random.js";
 import type { Tridiagonal } from "./tridiagonal.js";
 
 /** Eigenvalues closer than this part of the largest are one cluster: their vectors are made orthogonal one after the other. */
@@ -13,7 +13,7 @@ const SOLVES = 3;
  */
 export function inverseIteration(reduced: Tridiagonal, values: Float64Array, seed: number): Float64Array {
 	const { size } = reduced;
-	const random = randomUniform(seed);
+	const random = uniform(seed);
 	const vectors = new Float64Array(values.length * size);
 	const solver = new ShiftedSolver(reduced);
 	const close = CLUSTER * solver.norm;

@@ -1,6 +1,7 @@
 // Inputs for a model nobody has told us about: one set of tensors per plan of sizes, seeded.
+
+import { normal, seedFor, uniform } from "../random.js";
 import { tensorOf } from "./numbers.js";
-import { normal, seedFor, uniform } from "./random.js";
 import type { EngineTensor, Feeds } from "./session.js";
 import type { AxisSize, InputSpec, SizeRole } from "./signature.js";
 

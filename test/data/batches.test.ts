@@ -13,7 +13,7 @@ import {
 import type { Pair } from "../../src/data/data.js";
 import { shuffled } from "../../src/data/shuffle.js";
 import { windows } from "../../src/data/windows.js";
-import { uniform } from "../../src/runtime/random.js";
+import { uniform } from "../../src/random.js";
 import { all, dataOf, pair, piece, refusal } from "./support.js";
 
 const PAD = 99;

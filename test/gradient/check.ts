@@ -11,9 +11,9 @@ import { addOutput } from "../../src/ir/edit.js";
 import type { Model, Value } from "../../src/ir/graph.js";
 import { parseModel } from "../../src/ir/parse.js";
 import { encodeToBytes } from "../../src/onnx/index.js";
+import { normal, seedFor, uniform } from "../../src/random.js";
 import { tensorOf } from "../../src/runtime/numbers.js";
 import { probe } from "../../src/runtime/probe.js";
-import { normal, seedFor, uniform } from "../../src/runtime/random.js";
 import { type EngineTensor, openSession, type Session } from "../../src/runtime/session.js";
 
 export type Precision = "float64" | "float32";

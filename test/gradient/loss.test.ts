@@ -4,7 +4,7 @@ import { crossEntropy, divergence, embeddingError, squaredError, weightedSum } f
 import type { Ops } from "../../src/gradient/ops.js";
 import { differentiate } from "../../src/gradient/sweep.js";
 import type { Value } from "../../src/ir/graph.js";
-import { normal } from "../../src/runtime/random.js";
+import { normal } from "../../src/random.js";
 import type { EngineTensor, Feeds } from "../../src/runtime/session.js";
 import { compute, doubles, integers, written } from "./help.js";
 

@@ -1,18 +1,18 @@
 // Small random tables, and an independent SVD (ml-matrix), for the tests of linalg.
 import { Matrix, SVD } from "ml-matrix";
-import { randomNormal } from "../../src/linalg/random.js";
+import { normal } from "../../src/random.js";
 
 export function randomTable(rows: number, cols: number, seed = 1, decay = 0.9): Float32Array {
-	const normal = randomNormal(seed);
+	const draw = normal(seed);
 	const core = Matrix.zeros(rows, cols);
-	for (let row = 0; row < rows; row++) for (let column = 0; column < cols; column++) core.set(row, column, normal() * decay ** column);
+	for (let row = 0; row < rows; row++) for (let column = 0; column < cols; column++) core.set(row, column, draw() * decay ** column);
 	return float32(core.mmul(randomSquare(cols, seed + 1)));
 }
 
 export function randomSquare(size: number, seed: number): Matrix {
-	const normal = randomNormal(seed);
+	const draw = normal(seed);
 	const square = Matrix.zeros(size, size);
-	for (let row = 0; row < size; row++) for (let column = 0; column < size; column++) square.set(row, column, normal() / Math.sqrt(size));
+	for (let row = 0; row < size; row++) for (let column = 0; column < size; column++) square.set(row, column, draw() / Math.sqrt(size));
 	return square;
 }
 

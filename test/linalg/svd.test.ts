@@ -3,9 +3,9 @@ import { Matrix } from "ml-matrix";
 import { afterAll, describe, expect, it } from "vitest";
 import { DistembError } from "../../src/errors.js";
 import { factorError } from "../../src/linalg/error.js";
-import { randomNormal } from "../../src/linalg/random.js";
 import { type RowSource, rowsOf } from "../../src/linalg/rows.js";
 import { type LowRank, lowRank, truncatedSvd } from "../../src/linalg/svd.js";
+import { normal } from "../../src/random.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import { distanceFromOrthonormal, matrixOf, randomSquare, randomTable, singularValuesOf, squaredSum } from "./help.js";
 
@@ -196,8 +196,8 @@ describe("degenerate tables", () => {
 describe("lowRank, weighted and whitened", () => {
 	const [rows, cols, rank] = [160, 18, 5] as const;
 	const table = randomTable(rows, cols, 5);
-	const normal = randomNormal(11);
-	const rowWeights = Float32Array.from({ length: rows }, (_, row) => (row % 7 === 0 ? 0 : Math.exp(2 * normal())));
+	const draw = normal(11);
+	const rowWeights = Float32Array.from({ length: rows }, (_, row) => (row % 7 === 0 ? 0 : Math.exp(2 * draw())));
 	const half = randomSquare(cols, 21);
 	const metric = half.mmul(half.transpose());
 	const options = { rowWeights, metric: Float64Array.from(metric.to1DArray()), ridge: 0, precision: "float64" } as const;

@@ -1,6 +1,7 @@
 // Feeds from a manifest's recipe, seeded.
+
+import { normal, seedFor, uniform } from "../../src/random.js";
 import { tensorOf } from "../../src/runtime/numbers.js";
-import { normal, seedFor, uniform } from "../../src/runtime/random.js";
 import type { EngineTensor, EngineType, Feeds } from "../../src/runtime/session.js";
 import type { RecipeInput } from "./manifest.js";
 
