@@ -51,6 +51,29 @@ describe("passQuantizers", () => {
 		expect(found).toHaveLength(6);
 	});
 
+	for (const fused of [
+		"y = com.microsoft.DynamicQuantizeMatMul(x, w, sw, zero)",
+		"y = com.microsoft.MatMulIntegerToFloat(q, w, s, sw, z, zero)",
+	]) {
+		it(`leads_gradients_past_${fused.split(/[.(]/)[2]}`, async () => {
+			const { model, ops, value } = await written(
+				`main(x: float32[2, 3])
+				w = uint8[3, 2] {10, 20, 30, 40, 50, 60}
+				zero = uint8[] {30}
+				sw = float32[] {0.5}
+				q, s, z = DynamicQuantizeLinear(x)
+				${fused}
+				loss = ReduceSum<keepdims=0>(y)
+				return loss`,
+				{ x },
+			);
+			passQuantizers(ops);
+			const { dense } = differentiate(ops, value("loss"), [value("x")]).gradients.get(value("x")) ?? {};
+			const [found] = await compute(model, dense === undefined ? [] : [dense], { x });
+			expect([...(found ?? [])]).toEqual([-15, 5, 25, -15, 5, 25]);
+		});
+	}
+
 	it("does_nothing_where_the_use_is_another", async () => {
 		const { ops, value } = await written(
 			`main(x: float32[2, 3])

@@ -1,7 +1,7 @@
 // Rules of matrix products. Weights of two axes are met by Gemm on flattened rows, which needs no Transpose.
 import { floatOf, intOf } from "../../ir/attributes.js";
 import type { Value } from "../../ir/graph.js";
-import { sizeOf } from "../facts.js";
+import { axesFrom, inverse, sizeOf } from "../facts.js";
 import type { Ops } from "../ops.js";
 import { type RuleContext, rule } from "../rule.js";
 
@@ -68,6 +68,14 @@ function matmul({ ops, g, x, y, rank, dims }: RuleContext) {
 	return [da && (() => (isRow ? vector(da(), -1) : da())), db && (() => (isColumn ? vector(db(), -2) : db()))];
 }
 
+/** An operand whose first axis may stand before the batch axes, with that axis in its usual place. */
+function batchFirst(ops: Ops, value: Value, isMoved: boolean): { value: Value; undo: (gradient: Value) => Value } {
+	if (!isMoved) return { value, undo: (gradient) => gradient };
+	const rank = ops.rank(value);
+	const perm = [...axesFrom(1, rank - 2), 0, rank - 1];
+	return { value: ops.transpose(value, perm), undo: (gradient) => ops.transpose(gradient, inverse(perm)) };
+}
+
 export const products = {
 	MatMul: rule(matmul),
 	// Y = alpha op(A) op(B) + beta C: dC = beta G
@@ -79,15 +87,15 @@ export const products = {
 		const beta = floatOf(node, "beta", 1);
 		return [...gradients(ops, g, a, b, floatOf(node, "alpha", 1)), () => (beta === 1 ? g : ops.mul(g, beta))];
 	}),
-	"com.microsoft.FusedMatMul": rule((context) => {
-		const { ops, g, x, rank, node, unsupported } = context;
-		if (intOf(node, "transBatchA", 0) !== 0 || intOf(node, "transBatchB", 0) !== 0) unsupported("FusedMatMul with transposed batch axes");
-		const alpha = floatOf(node, "alpha", 1);
-		const [a, b] = [
-			{ value: x(0), transposed: intOf(node, "transA", 0) !== 0 },
-			{ value: x(1), transposed: intOf(node, "transB", 0) !== 0 },
-		];
+	// Y = alpha op(A) op(B)
+	"com.microsoft.FusedMatMul": rule(({ ops, g, x, rank, node, unsupported }) => {
 		if (rank(0) < 2 || rank(1) < 2) unsupported("FusedMatMul of a vector");
-		return gradients(ops, g, a, b, alpha);
+		const [a, b] = [batchFirst(ops, x(0), intOf(node, "transBatchA", 0) !== 0), batchFirst(ops, x(1), intOf(node, "transBatchB", 0) !== 0)];
+		const [left, right] = [
+			{ value: a.value, transposed: intOf(node, "transA", 0) !== 0 },
+			{ value: b.value, transposed: intOf(node, "transB", 0) !== 0 },
+		];
+		const [da, db] = gradients(ops, g, left, right, floatOf(node, "alpha", 1));
+		return [da && (() => a.undo(da())), db && (() => b.undo(db()))];
 	}),
 };

@@ -36,6 +36,19 @@ export const products = {
 		product("com.microsoft.FusedMatMul<transA=1, alpha=0.5>", "2, 3, 5", "2, 3, 4", "batched, transA"),
 		product("com.microsoft.FusedMatMul<transA=1, transB=1>", "2, 3, 5", "2, 4, 3", "batched, both"),
 		product("com.microsoft.FusedMatMul<transB=1>", "2, 5, 3", "4, 3", "weights, transB"),
+		// The engine has these for single precision only.
+		{
+			...product("com.microsoft.FusedMatMul<transBatchA=1, alpha=0.5>", "5, 2, 2, 3", "2, 2, 3, 4", "batch axes of A last"),
+			precision: "float32",
+		},
+		{
+			...product("com.microsoft.FusedMatMul<transBatchB=1, transB=1>", "2, 5, 3", "4, 2, 3", "batch axes of B last, transB"),
+			precision: "float32",
+		},
+		{
+			...product("com.microsoft.FusedMatMul<transBatchA=1, transA=1>", "3, 2, 5", "2, 3, 4", "batch axes of A last, transA"),
+			precision: "float32",
+		},
 	],
 	Einsum: [
 		{ about: "bsd,vd->bsv", graph: 'main(a: T[2, 3, 4], b: T[5, 4])\ny = Einsum<equation="bsd,vd->bsv">(a, b)\nreturn y' },
