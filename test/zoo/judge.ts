@@ -116,12 +116,11 @@ function tensorsIn(file: string): Map<string, Tensor[]> {
 	return found;
 }
 
-/** Activations that the original rounds to 8 bits, or types of 16 bits, cannot be equal to the last digit. */
+/** 8-bit activations of the original round by 1/255 of their range, types of 16 bits by 2⁻¹¹; everything else must be equal to 1e-4. */
 function tolerance({ vocabularies }: CompileReport): number {
 	const patterns = vocabularies.flatMap(({ lookups, projections }) => [...lookups, ...projections].map(({ pattern }) => pattern));
-	if (patterns.includes("P6") || patterns.includes("P7")) return 5e-2;
-	const stored = vocabularies.map((vocabulary) => vocabulary.stored);
-	return stored.some((dtype) => dtype.includes("16")) ? 2e-2 : EXACT;
+	if (patterns.includes("P6")) return 3e-2;
+	return vocabularies.some(({ stored }) => stored === "float16") ? 2e-3 : EXACT;
 }
 
 type Outcome =
@@ -168,7 +167,8 @@ async function largestDifference(original: string, result: string, feeds: Feeds)
 }
 
 async function outputsOf(model: string, feeds: Feeds): Promise<Feeds> {
-	const session = await openSession(model, { threads: 2 });
+	// The graphs as they stand: the engine's own fusions round in ways of their own (an int4 DequantizeLinear by 7e-3).
+	const session = await openSession(model, { threads: 2, optimization: "basic" });
 	try {
 		return await session.run(feeds);
 	} finally {
