@@ -25,6 +25,16 @@ export interface Footprint {
 	readonly peakBytes?: number;
 }
 
+/** The smaller of each figure. */
+export function better(a: Footprint, b: Footprint): Footprint {
+	const peaks = [a.peakBytes, b.peakBytes].filter((bytes) => bytes !== undefined);
+	return {
+		loadMilliseconds: Math.min(a.loadMilliseconds, b.loadMilliseconds),
+		millisecondsPerToken: Math.min(a.millisecondsPerToken, b.millisecondsPerToken),
+		...(peaks.length === 0 ? {} : { peakBytes: Math.min(...peaks) }),
+	};
+}
+
 /** Times one model in this process. */
 export async function footprintHere({ input, threads, prompt, source, steps }: FootprintRequest): Promise<Footprint> {
 	const model = await openTextModel(input, { threads });
@@ -41,11 +51,13 @@ const row = (ids: readonly number[]): Rows => ({ batch: 1, length: ids.length, i
 
 async function timesOf(model: TextModel, prompt: Rows, source: Rows, steps: number): Promise<number[]> {
 	const times: number[] = [];
-	if (model.kind === "masked" || model.kind === "encoder") {
+	if (!model.decodes) {
+		const text = sized(prompt, model.fixed);
+		const encoded = model.kind === "translator" ? await model.encode(source) : undefined;
 		for (let run = 0; run <= steps; run++) {
 			const start = performance.now();
-			await model.forward(prompt);
-			if (run > 0) times.push((performance.now() - start) / prompt.length);
+			await model.forward(text, encoded);
+			if (run > 0) times.push((performance.now() - start) / text.ids.length);
 		}
 		return times;
 	}
@@ -58,6 +70,11 @@ async function timesOf(model: TextModel, prompt: Rows, source: Rows, steps: numb
 		if (step > 0) times.push(performance.now() - start);
 	}
 	return times;
+}
+
+/** The prompt over and over in the sizes that the graph fixes. */
+function sized(prompt: Rows, { batch = 1, length = prompt.length }: TextModel["fixed"]): Rows {
+	return { batch, length, ids: Int32Array.from({ length: batch * length }, (_, index) => prompt.ids[index % prompt.length] ?? 0) };
 }
 
 /** What the child process answers. */

@@ -1,5 +1,5 @@
 // Two translators on the same pairs: predictions of the references, token by token, and translations of their own.
-import { DistembError } from "../errors.js";
+import { DistembError, throwIfAborted } from "../errors.js";
 import type { FrequencyBins } from "../metrics/bins.js";
 import { corpusBleu } from "../metrics/bleu.js";
 import { corpusChrf } from "../metrics/chrf.js";
@@ -57,7 +57,7 @@ export async function compareReferences(
 	const most = Math.min(batchSize(teacher, batch), batchSize(student, batch));
 	let done = 0;
 	for (const group of batches(pairs, () => Math.min(most, Math.floor(logits / (longest * teacher.width))))) {
-		signal?.throwIfAborted();
+		throwIfAborted(signal);
 		const chosen = group.flatMap((index) => pairs[index] ?? []);
 		const sources = padded(
 			chosen.map(({ source }) => source),

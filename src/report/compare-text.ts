@@ -28,7 +28,7 @@ export function compareText(report: CompareReport): string {
 		lines.push(["tokens per translation", number(own.length), number(other.length), signed(number(other.length - own.length))]);
 		lines.push(["same translation", "", "", percent(translation.identical)]);
 	}
-	lines.push(...costLines(teacher, student, kind));
+	lines.push(...costLines(teacher, student));
 	const table = aligned(lines);
 	const bins = tokens === undefined ? [] : ["", ...binTable(tokens.bins)];
 	return [
@@ -55,8 +55,8 @@ function tokenLines(all: TokenScores, kind: CompareReport["kind"]): Line[] {
 	];
 }
 
-function costLines(teacher: ComparedModel, student: ComparedModel, kind: CompareReport["kind"]): Line[] {
-	const decodes = kind === "causal" || kind === "translator";
+function costLines(teacher: ComparedModel, student: ComparedModel): Line[] {
+	const decodes = teacher.decodes && student.decodes;
 	const rerun = decodes && !(teacher.hasPast && student.hasPast) ? " (no past)" : "";
 	const line = (label: string, of: (model: ComparedModel) => number | undefined, text: (value: number) => string): Line[] => {
 		const [own, other] = [of(teacher), of(student)];

@@ -13,11 +13,13 @@ export interface ComparedModel {
 	readonly unused: readonly string[];
 	/** Of all model files and their data files. */
 	readonly bytes: number;
+	/** It can write on, token by token. */
+	readonly decodes: boolean;
 	/** Decoding reads what earlier steps left; otherwise every step runs the whole prefix again. */
 	readonly hasPast: boolean;
 	/** Time the engine takes to open the graphs, files in the system's cache. */
 	readonly loadMilliseconds?: number;
-	/** Median at batch 1: per decoded token; of models that do not decode, of one text divided by its tokens. */
+	/** Median at batch 1, the best of three processes: per decoded token; of models that do not decode, of one text divided by its tokens. */
 	readonly millisecondsPerToken?: number;
 	/** Peak resident memory of a process of its own that loads the model and runs it at batch 1, above that of the bare engine. */
 	readonly peakBytes?: number;

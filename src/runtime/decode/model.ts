@@ -25,6 +25,8 @@ export interface TextModel {
 	readonly sourceRows: number | undefined;
 	/** Decoding reads what earlier steps left, instead of running the whole prefix again. */
 	readonly hasPast: boolean;
+	/** It can write on: it predicts what comes next, and takes any number of tokens. */
+	readonly decodes: boolean;
 	/** Sizes that the graph itself fixes. */
 	readonly fixed: { readonly batch: number | undefined; readonly length: number | undefined };
 	/** Logits (or states) at each position of `tokens`. */
@@ -93,6 +95,7 @@ async function describe(
 		tokenRows: tokens?.bound,
 		sourceRows: sourcePort?.bound,
 		hasPast: step !== undefined,
+		decodes: (kind === "causal" || kind === "translator") && (step !== undefined || fixed.length === undefined),
 		fixed,
 		forward,
 		encode,
@@ -109,7 +112,13 @@ function outputOf<T>(outputs: Readonly<Record<string, T>>, name: string): T {
 }
 
 /** Tokens of the probe, where the graph does not fix their number. */
-const PROBE_LENGTH = 3;
+const PROBE_LENGTH = 2;
+
+/**
+ * A later token changes a causal model's earlier predictions by nothing, or, if activations are quantized by ranges taken over all
+ * tokens, by about 2 % of what it changes at its own place; those of masked models, of two tokens, by 17 % and more (of 50 models).
+ */
+const CAUSAL_CHANGE = 0.05;
 
 /**
  * Runs the model on a few tokens: shows how wide its output is, and whether a later token changes what is predicted
@@ -135,6 +144,15 @@ async function probe(
 	}
 	const [first, second] = [await forward(rows(0)), await forward(rows(1))];
 	if (roles.kind === "encoder") return { kind: "encoder", width: first.width };
-	const [before, after] = [first.at(0), second.at(0)];
-	return { kind: length === 1 || before.every((value, index) => value === after[index]) ? "causal" : "masked", width: first.width };
+	const isCausal =
+		roles.ports.some(({ role }) => role === "past") || change(first, second, 0) <= CAUSAL_CHANGE * change(first, second, length - 1);
+	return { kind: isCausal ? "causal" : "masked", width: first.width };
+}
+
+/** ‖a − b‖ at one position. */
+function change(a: Positions, b: Positions, position: number): number {
+	const other = b.at(position);
+	let sum = 0;
+	for (const [index, value] of a.at(position).entries()) sum += (value - (other[index] ?? 0)) ** 2;
+	return Math.sqrt(sum);
 }
