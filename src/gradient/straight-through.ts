@@ -27,20 +27,18 @@ function passPair(ops: Ops, node: Node): void {
 function passProduct(ops: Ops, cast: Node): void {
 	const product = cast.inputs[0]?.producer;
 	if (product?.is("MatMulInteger") !== true) return;
-	const [quantized, weights, , zero] = product.inputs;
-	const quantizer = quantizerOf(quantized);
+	const quantizer = quantizerOf(product.inputs[0]);
 	const step = quantizer?.outputs[1];
-	if (step !== undefined) define(ops, cast, quantizer?.inputs[0], { weights, zero, factor: (near) => near.reciprocal(step) });
+	if (step === undefined) return;
+	define(ops, cast, quantizer?.inputs[0], { product, weights: 1, zero: 3, factor: (near) => near.reciprocal(step) });
 }
 
 /** What the engine makes of the whole chain: y ≈ x (W − zero) · scale + bias; dx = G (W − zero)ᵀ · scale. */
-function passFused(ops: Ops, node: Node): void {
-	if (node.is("DynamicQuantizeMatMul", "com.microsoft")) {
-		const [original, weights, scale, zero] = node.inputs;
-		define(ops, node, original, { weights, zero, factor: () => scale });
-	} else if (node.is("MatMulIntegerToFloat", "com.microsoft")) {
-		const [quantized, weights, , scale, , zero] = node.inputs;
-		define(ops, node, quantizerOf(quantized)?.inputs[0], { weights, zero, factor: () => scale });
+function passFused(ops: Ops, product: Node): void {
+	if (product.is("DynamicQuantizeMatMul", "com.microsoft")) {
+		define(ops, product, product.inputs[0], { product, weights: 1, zero: 3, factor: () => product.inputs[2] });
+	} else if (product.is("MatMulIntegerToFloat", "com.microsoft")) {
+		define(ops, product, quantizerOf(product.inputs[0])?.inputs[0], { product, weights: 1, zero: 5, factor: () => product.inputs[3] });
 	}
 }
 
@@ -49,24 +47,27 @@ function quantizerOf(value: Value | undefined): Node | undefined {
 }
 
 interface Product {
-	/** [k, n]. */
-	readonly weights: Value | undefined;
-	/** A scalar or [n]. */
-	readonly zero: Value | undefined;
+	readonly product: Node;
+	/** Which input of the product holds W, [k, n]. */
+	readonly weights: number;
+	/** Which input holds its zero point, a scalar or [n]. */
+	readonly zero: number;
 	/** What G is multiplied with: a scalar or [n]. */
 	readonly factor: (ops: Ops) => Value | undefined;
 }
 
-function define(ops: Ops, node: Node, original: Value | undefined, { weights, zero, factor }: Product): void {
+function define(ops: Ops, node: Node, original: Value | undefined, { product, weights: weightsAt, zero: zeroAt, factor }: Product): void {
 	const [output] = node.outputs;
-	if (original === undefined || output === undefined || weights === undefined || ops.rank(weights) !== 2) return;
+	const stored = product.inputs[weightsAt];
+	if (original === undefined || output === undefined || stored === undefined || ops.rank(stored) !== 2) return;
 	const backward = (gradient: Value) => {
 		const near = ops.at(`${output.name}_grad`);
 		const dtype = ops.dtype(original);
+		// Read now: constants may have become parameters since.
+		const [weights = stored, zero, scale] = [product.inputs[weightsAt], product.inputs[zeroAt], factor(near)];
 		const whole = near.cast(weights, dtype);
 		const centred = zero === undefined ? whole : near.sub(whole, near.cast(zero, dtype));
 		const rows = near.reshape(gradient, [sizeOf(ops.dims(gradient), 0, -1), ops.dims(gradient).at(-1) ?? 1]);
-		const scale = factor(near);
 		const scaled = scale === undefined ? rows : near.mul(rows, scale);
 		return [near.reshape(near.gemm(scaled, centred, { transB: true }), ops.dims(original))];
 	};
