@@ -26,6 +26,10 @@ export function widthOf(encoding: Encoding): number {
 export function decodeRun(data: TensorData, encoding: Encoding, first: number, count: number, target: Float32Array, at: number): void {
 	const width = widthOf(encoding);
 	const start = Math.floor((first * width) / 8);
+	if (encoding.kind === "plain" && encoding.dtype === "float32" && data.readInto !== undefined) {
+		data.readInto(new Uint8Array(target.buffer, target.byteOffset + at * 4, count * 4), start);
+		return;
+	}
 	const bytes = data.read(start, Math.ceil(((first + count) * width) / 8));
 	if (encoding.kind === "codebook") {
 		decodeNibbles(bytes, first & 1, count, (code) => encoding.values[code] ?? 0, target, at, true);

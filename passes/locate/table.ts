@@ -91,8 +91,7 @@ export function* blocks(table: Table): Generator<Float32Array> {
 export function requireFinite(table: MatrixTable, at: string): void {
 	let start = 0;
 	for (const rows of blocks(table)) {
-		for (let index = 0; index < rows.length; index++) {
-			if (Number.isFinite(rows[index])) continue;
+		for (let index = firstNotFinite(rows); index < rows.length; ) {
 			const row = start + Math.floor(index / table.cols);
 			throw new DistembError("input", `table "${table.matrix.stored.name}" holds ${rows[index]} in row ${row}`, {
 				at,
@@ -101,6 +100,15 @@ export function requireFinite(table: MatrixTable, at: string): void {
 		}
 		start += rows.length / table.cols;
 	}
+}
+
+/** Index of the first number that is none, or infinite; the length if there is none. Looks at the bits, several times faster. */
+function firstNotFinite(values: Float32Array): number {
+	const bits = new Int32Array(values.buffer, values.byteOffset, values.length);
+	// An exponent of all ones, and no other, carries into the sign when its last bit is added.
+	let carry = 0;
+	for (let index = 0; index < bits.length; index++) carry |= ((bits[index] as number) & 0x7f800000) + 0x00800000;
+	return carry >= 0 ? values.length : values.findIndex((value) => !Number.isFinite(value));
 }
 
 function applyPatch({ patch, cols, transposed }: Matrix, start: number, end: number, rows: Float32Array): void {

@@ -4,7 +4,6 @@ import { dataOf, Tensor, type TensorData } from "../../src/ir/tensor.js";
 import { binOfRanges, factorError } from "../../src/linalg/error.js";
 import { nonnegativeFactors } from "../../src/linalg/nonnegative.js";
 import type { DenseProducts } from "../../src/linalg/products.js";
-import { blockRows } from "../../src/linalg/rows.js";
 import { lowRank } from "../../src/linalg/svd.js";
 import type { Pass, PassContext } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
@@ -49,7 +48,7 @@ interface Solution {
 	readonly right: Float32Array;
 	readonly bestRelativeError: number;
 	readonly singularValues: readonly number[];
-	left(start: number, end: number): Float32Array | Promise<Float32Array>;
+	left(start: number, end: number, table: Float32Array): Float32Array | Promise<Float32Array>;
 }
 
 async function reconstructGroup(
@@ -64,12 +63,19 @@ async function reconstructGroup(
 	const half = (fraction: number) => progress(fraction / 2);
 	const solution = await (method === "paper" ? paper : svd)(table, group.rank, products, { ...settings, onProgress: half });
 	const { rows } = table;
-	const left = await fill(group, table, solution, (fraction) => progress(0.5 + fraction / 4));
 	const ends = BIN_ENDS.map((part) => Math.ceil(part * rows));
+	const filled = new FilledFactors(group, solution.right);
+	const left = async (start: number, end: number, block: Float32Array) => {
+		const computed = await solution.left(start, end, block);
+		filled.setLeft(start, end, computed);
+		return computed;
+	};
 	const error = await factorError(table, { rank: group.rank, left, right: solution.right }, products, {
 		bins: binOfRanges(rows, ends),
 		signal,
+		onProgress: (fraction) => progress(0.5 + fraction / 2),
 	});
+	filled.store();
 	progress(1);
 	log(`${group.vocabulary.name}: rank ${group.rank} of ${table.cols}, relative error ${error.relative.toPrecision(3)} (${method})`);
 	return {
@@ -93,7 +99,7 @@ async function svd(table: Table, rank: number, products: DenseProducts, settings
 	return {
 		right: solved.factor,
 		...spectrum(solved.singularValues, solved.totalSquared),
-		left: (start, end) => solved.project(start, end),
+		left: solved.project,
 	};
 }
 
@@ -113,32 +119,40 @@ function spectrum(singularValues: Float64Array, totalSquared: number) {
 
 type Role = FactorValue["role"];
 
-/** Puts the factors under their initializers, each role stored once however many files share it; returns a reader of U's rows. */
-async function fill(group: FactorGroup, table: Table, solution: Solution, progress: (fraction: number) => void) {
-	const { rank } = group;
-	const { rows, cols } = table;
-	const roles = new Set(group.values.map(({ role }) => role));
-	const arrays = new Map<Role, Float32Array>();
-	for (const role of roles)
-		arrays.set(role, role.startsWith("left") ? new Float32Array(rows * rank) : rightOf(role, solution.right, rank, cols));
-	const left = arrays.get("left");
-	const leftT = arrays.get("leftT");
-	const step = blockRows(Math.max(rank, cols));
-	for (let start = 0; start < rows; start += step) {
-		const end = Math.min(rows, start + step);
-		const block = await solution.left(start, end);
-		left?.set(block, start * rank);
-		if (leftT !== undefined)
-			for (let row = start; row < end; row++) for (let k = 0; k < rank; k++) leftT[k * rows + row] = block[(row - start) * rank + k] ?? 0;
-		progress(end / rows);
+/** The arrays behind a group's initializers, each role stored once however many files share it. */
+class FilledFactors {
+	readonly #group: FactorGroup;
+	readonly #arrays = new Map<Role, Float32Array>();
+
+	constructor(group: FactorGroup, right: Float32Array) {
+		this.#group = group;
+		const { rows, cols } = group.vocabulary.table;
+		for (const { role } of group.values) {
+			if (this.#arrays.has(role)) continue;
+			this.#arrays.set(role, role.startsWith("left") ? new Float32Array(rows * group.rank) : rightOf(role, right, group.rank, cols));
+		}
 	}
-	const data = new Map<Role, TensorData>();
-	for (const [role, array] of arrays) data.set(role, dataOf(new Uint8Array(array.buffer, array.byteOffset, array.byteLength)));
-	for (const { value, role } of group.values) {
-		const placeholder = value.tensor;
-		if (placeholder !== undefined) setTensor(value, new Tensor("float32", placeholder.dims, data.get(role), placeholder.placement));
+
+	/** Copies rows [start, end) of U to where they belong. */
+	setLeft(start: number, end: number, block: Float32Array): void {
+		const { rank, vocabulary } = this.#group;
+		const { rows } = vocabulary.table;
+		this.#arrays.get("left")?.set(block.subarray(0, (end - start) * rank), start * rank);
+		const leftT = this.#arrays.get("leftT");
+		if (leftT === undefined) return;
+		for (let row = start; row < end; row++)
+			for (let k = 0; k < rank; k++) leftT[k * rows + row] = block[(row - start) * rank + k] as number;
 	}
-	return left === undefined ? solution.left : (start: number, end: number) => left.subarray(start * rank, end * rank);
+
+	/** Puts the arrays under their initializers. */
+	store(): void {
+		const data = new Map<Role, TensorData>();
+		for (const [role, array] of this.#arrays) data.set(role, dataOf(new Uint8Array(array.buffer, array.byteOffset, array.byteLength)));
+		for (const { value, role } of this.#group.values) {
+			const placeholder = value.tensor;
+			if (placeholder !== undefined) setTensor(value, new Tensor("float32", placeholder.dims, data.get(role), placeholder.placement));
+		}
+	}
 }
 
 function rightOf(role: Role, right: Float32Array, rank: number, cols: number): Float32Array {

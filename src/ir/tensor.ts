@@ -13,6 +13,8 @@ export interface TensorData {
 	readonly identity?: string;
 	/** Bytes [start, end). The array may be a view; do not write to it, and copy what must outlive the next read. */
 	read(start: number, end: number): Uint8Array;
+	/** Fills `target` with the bytes from `start` on; present where that saves a copy. */
+	readInto?(target: Uint8Array, start: number): void;
 }
 
 /** Where a tensor lives in the file set: inside the model file, or in an external data file. */

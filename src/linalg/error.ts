@@ -3,12 +3,15 @@ import { DistembError } from "../errors.js";
 import type { DenseProducts } from "./products.js";
 import { type RowSource, rowBlocks } from "./rows.js";
 
-/** A product U·W whose left factor is read, or computed, by rows. */
+/** A product U·W whose left factor is read, or computed from the rows of the table, block by block. */
 export interface Factors {
 	/** r */
 	readonly rank: number;
-	/** Rows [start, end) of U, (end − start)×r; may be valid only until the next call. */
-	left(start: number, end: number): Float32Array | Promise<Float32Array>;
+	/**
+	 * Rows [start, end) of U, (end − start)×r; may be valid only until the next call.
+	 * `table` holds the table's rows [start, end): to read the source instead would overwrite them.
+	 */
+	left(start: number, end: number, table: Float32Array): Float32Array | Promise<Float32Array>;
 	/** W, r×d. */
 	readonly right: Float32Array;
 }
@@ -29,9 +32,14 @@ export interface ErrorOptions {
 	/** Bin of each row, −1 for none; see {@link binOfRows} and {@link binOfRanges}. */
 	readonly bins?: Int32Array | undefined;
 	readonly signal?: AbortSignal | undefined;
+	/** Called after each block with the part of the rows that is done. */
+	readonly onProgress?: ((fraction: number) => void) | undefined;
 }
 
-/** ‖E − UW‖ / ‖E‖ in the Frobenius norm, over the table and over each bin; one pass over the rows, sums in float64. */
+/** Squares of rows outside are summed up here in float64: the engine's float32 would lose them. */
+const SQUARES = { least: 1e-20, most: 1e30 } as const;
+
+/** ‖E − UW‖ / ‖E‖ in the Frobenius norm, over the table and over each bin; one pass over the rows, whose sums are added in float64. */
 export async function factorError(
 	source: RowSource,
 	factors: Factors,
@@ -43,27 +51,43 @@ export async function factorError(
 	if (bins !== undefined && bins.length !== rows) throw new DistembError("internal", `${bins.length} bin numbers for ${rows} rows`);
 	const whole = new Sums();
 	const perBin = Array.from({ length: (bins ?? new Int32Array(0)).reduce((most, bin) => Math.max(most, bin + 1), 0) }, () => new Sums());
-	let product = new Float32Array(0);
+	const { rank, right } = factors;
+	let errors = new Float32Array(0);
+	let norms = new Float32Array(0);
 	for (const { start, end, values } of rowBlocks(source, { signal: options.signal })) {
 		const count = end - start;
-		if (product.length < count * cols) product = new Float32Array(count * cols);
-		// The left factor may be computed from the same source: its block is only valid until then.
-		const table = values.slice();
-		const left = await factors.left(start, end);
-		await products.multiply(left, factors.right, { rows: count, inner: factors.rank, columns: cols }, product);
+		if (errors.length < count) [errors, norms] = [new Float32Array(count), new Float32Array(count)];
+		const left = await factors.left(start, end, values);
+		await products.residuals(values, left, right, { rows: count, inner: rank, columns: cols }, { errors, norms });
 		for (let row = 0; row < count; row++) {
-			let error = 0;
-			let norm = 0;
-			for (let index = row * cols; index < (row + 1) * cols; index++) {
-				const value = table[index] as number;
-				error += (value - (product[index] as number)) ** 2;
-				norm += value * value;
+			let error = errors[row] as number;
+			let norm = norms[row] as number;
+			if (!(norm > SQUARES.least && norm < SQUARES.most && error < SQUARES.most)) {
+				const table = values.subarray(row * cols, (row + 1) * cols);
+				({ error, norm } = squares(table, left.subarray(row * rank, (row + 1) * rank), right));
 			}
 			whole.add(error, norm);
 			perBin[bins?.[start + row] ?? -1]?.add(error, norm);
 		}
+		options.onProgress?.(end / rows);
 	}
 	return { ...whole.result(), bins: perBin.map((sums) => sums.result()) };
+}
+
+/** ‖e − u·W‖² and ‖e‖² of one row, in float64. */
+function squares(row: Float32Array, left: Float32Array, right: Float32Array): { error: number; norm: number } {
+	const rest = Float64Array.from(row);
+	for (const [k, factor] of left.entries()) {
+		if (factor === 0) continue;
+		for (let j = 0; j < rest.length; j++) rest[j] = (rest[j] as number) - factor * (right[k * rest.length + j] as number);
+	}
+	let error = 0;
+	let norm = 0;
+	for (let j = 0; j < rest.length; j++) {
+		error += (rest[j] as number) ** 2;
+		norm += (row[j] as number) ** 2;
+	}
+	return { error, norm };
 }
 
 /** Bins given as lists of row numbers. Throws `internal` for a row that is not in the table, or in two bins. */

@@ -48,6 +48,12 @@ export interface ReluGradients {
 	readonly right: Float32Array;
 }
 
+/** One number per row of a block each. */
+export interface RowSums {
+	readonly errors: Float32Array;
+	readonly norms: Float32Array;
+}
+
 /** Arrays that are returned without having been passed in are valid until the next call. */
 export interface DenseProducts {
 	/** Computes a product into `out` (rows×columns), and returns it. Both factors and the result have one type. */
@@ -58,6 +64,11 @@ export interface DenseProducts {
 	 * Adds nothing and returns false if the block's trace is outside {@link GRAM_RANGE}: the caller scales the block and calls again.
 	 */
 	addGram(block: GramBlock, gram: Float64Array, factor: number): Promise<boolean>;
+	/**
+	 * Squared norms of the rows of E − U·W into `errors`, and of E into `norms`, for a block E of the table (rows×columns),
+	 * U (rows×inner) and W (inner×columns). Sums over a row are float32; where they leave its range, so they say.
+	 */
+	residuals(table: Float32Array, left: Float32Array, right: Float32Array, shape: ProductShape, into: RowSums): Promise<void>;
 	/** Loss and gradients of the paper's reconstruction on one batch. */
 	reluGradients(batch: ReluBatch): Promise<ReluGradients>;
 	/** Frees the engine's sessions; nothing may be called afterwards. */

@@ -35,8 +35,8 @@ export interface TruncatedSvd {
 	readonly singularValues: Float64Array;
 	/** ‖E‖²_F. The squared error of the approximation is this less the squares of the singular values. */
 	readonly totalSquared: number;
-	/** Rows [start, end) of U = E·V_r, (end − start)×r; valid until the next call. */
-	project(start: number, end: number): Promise<Float32Array>;
+	/** Rows [start, end) of U = E·V_r, (end − start)×r; valid until the next call. `table` are E's rows, if they have been read. */
+	project(start: number, end: number, table?: Float32Array): Promise<Float32Array>;
 }
 
 /** A product of two factors, the left one computed from the table row by row. */
@@ -50,8 +50,8 @@ export interface LowRank {
 	readonly singularValues: Float64Array;
 	/** Σ w_i·e_i·G·e_iᵀ, G with its ridge. The objective at the optimum is this less the squares of the singular values. */
 	readonly totalSquared: number;
-	/** Rows [start, end) of U = E·R, (end − start)×r; valid until the next call. */
-	project(start: number, end: number): Promise<Float32Array>;
+	/** Rows [start, end) of U = E·R, (end − start)×r; valid until the next call. `table` are E's rows, if they have been read. */
+	project(start: number, end: number, table?: Float32Array): Promise<Float32Array>;
 }
 
 /**
@@ -154,10 +154,10 @@ function transposed(rows: Float64Array, count: number, d: number, rank: number):
 function projector(source: RowSource, right: Float64Array, rank: number, products: DenseProducts): LowRank["project"] {
 	const single = Float32Array.from(right);
 	let out = new Float32Array(0);
-	return async (start, end) => {
+	return async (start, end, table = source.read(start, end)) => {
 		const rows = end - start;
 		if (out.length < rows * rank) out = new Float32Array(rows * rank);
-		await products.multiply(source.read(start, end), single, { rows, inner: source.cols, columns: rank }, out);
+		await products.multiply(table, single, { rows, inner: source.cols, columns: rank }, out);
 		return out.subarray(0, rows * rank);
 	};
 }

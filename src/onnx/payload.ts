@@ -30,6 +30,10 @@ export class FileRange implements TensorData {
 	read(start: number, end: number): Uint8Array {
 		return this.file.read(this.start + start, this.start + end);
 	}
+
+	readInto(target: Uint8Array, start: number): void {
+		this.file.readInto(target, this.start + start);
+	}
 }
 
 /** Bytes that are made when they are first asked for. */

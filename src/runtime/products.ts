@@ -10,6 +10,7 @@ import {
 	type ProductShape,
 	type ReluBatch,
 	type ReluGradients,
+	type RowSums,
 } from "../linalg/products.js";
 import { encodeToBytes } from "../onnx/encode.js";
 
@@ -67,6 +68,12 @@ class EngineProducts implements DenseProducts {
 		if (!(trace >= GRAM_RANGE.least && trace <= GRAM_RANGE.most)) return false;
 		for (const panel of panels) addPanel(panel, gram, cols, factor);
 		return true;
+	}
+
+	async residuals(table: Float32Array, left: Float32Array, right: Float32Array, shape: ProductShape, into: RowSums): Promise<void> {
+		const { rows, inner, columns } = shape;
+		const feeds = { x: tensorOn(table, [rows, columns]), u: tensorOn(left, [rows, inner]), w: tensorOn(right, [inner, columns]) };
+		await this.run("residuals", residualsGraph, feeds, { errors: tensorOn(into.errors, [rows]), norms: tensorOn(into.norms, [rows]) });
 	}
 
 	async reluGradients(batch: ReluBatch): Promise<ReluGradients> {
@@ -146,6 +153,16 @@ function gemmGraph(type: FloatName, transposeA: boolean, transposeB: boolean): s
 		graph product(a: ${type}[m, k], b: ${type}[n, l])
 			c = Gemm<transA=${Number(transposeA)}, transB=${Number(transposeB)}>(a, b)
 			return c: ${type}[p, q]`;
+}
+
+function residualsGraph(): string {
+	return `
+		${OPSET}
+		graph residuals(x: float32[b, d], u: float32[b, r], w: float32[r, d])
+			difference = Gemm<beta=-1.0>(u, w, x)
+			errors = ReduceSumSquare<axes=[1], keepdims=0>(difference)
+			norms = ReduceSumSquare<axes=[1], keepdims=0>(x)
+			return errors: float32[b], norms: float32[b]`;
 }
 
 /** Starts of the panels of `cols` columns, and `cols` itself at the end. */
