@@ -46,10 +46,10 @@ async function measureTokens(models: Models, usage: Usage, options: CompareOptio
 	const run = tokenRun(models, usage, options);
 	const progress = (fraction: number) => options.onProgress?.({ pass: "measure", fraction });
 	const prompt = await beginning(data, Math.min(PROMPT, Math.floor(run.window / 2)));
-	const { layout, files } = { layout: layoutText(run), files: options.data };
+	const files = options.data;
 	if (kind === "encoder") {
 		const { tokens, windows, limited, ...states } = await compareStates(models, data, { ...run, progress });
-		const measured = `the states of ${tokens} tokens in ${windows} ${layout}`;
+		const measured = `the states of ${tokens} tokens in ${layoutText(run, windows)}`;
 		return { figures: { data: { files, measured, limited }, states, notes: [] }, prompt, source: [] };
 	}
 	const masking = kind === "masked" ? { id: maskId(usage), seed: options.seed ?? COMPARE_DEFAULTS.seed } : undefined;
@@ -57,7 +57,7 @@ async function measureTokens(models: Models, usage: Usage, options: CompareOptio
 	const bins = frequencyBins(await countTokens(idsOf(counted, options.signal), width));
 	const { tokens, windows, limited, ...scores } = await compareTokens(models, data, bins, { ...run, masking, progress });
 	const what = masking === undefined ? "next tokens" : `tokens, ${100 * MASKED_SHARE} % of all, hidden at random (seed ${masking.seed}),`;
-	const measured = `${scores.all.positions} ${what} in ${windows} ${layout}`;
+	const measured = `${scores.all.positions} ${what} in ${layoutText(run, windows)}`;
 	const figures = { data: { files, measured, limited }, tokens: { ...scores, counts: countsText(options) }, notes: [] };
 	return { figures, prompt, source: [] };
 }
@@ -80,11 +80,14 @@ function tokenRun([teacher, student]: Models, { pad, context }: Usage, options: 
 	};
 }
 
-function layoutText({ window, documents }: TokenRun): string {
-	return documents
-		? `documents (parts of at most ${window} tokens), each predicted from its own start`
-		: `windows of ${window} tokens, each predicted from its own start`;
+function layoutText({ window, documents }: TokenRun, count: number): string {
+	const parts = documents
+		? `document${plural(count)} (of at most ${window} tokens, longer ones in parts)`
+		: `window${plural(count)} of ${window} tokens`;
+	return `${count} ${parts}, each predicted from its own start`;
 }
+
+const plural = (count: number): string => (count === 1 ? "" : "s");
 
 function countsText({ counts }: CompareOptions): string {
 	return counts === undefined
@@ -146,7 +149,7 @@ async function measureTranslators(models: Models, usage: Usage, options: Compare
 		usage.tokenizer === undefined ? ["no BLEU and chrF2: they need text; give --tokenizer with the model's tokenizer.json"] : [];
 	const decoding = beam === 1 ? "greedy" : `beam search, ${beam} beams`;
 	const translation = usage.tokenizer === undefined ? {} : { translation: { decoding, ...scoreTranslations(own, other, pairs, usage) } };
-	const measured = `${scores.all.positions} tokens of ${pairs.length} references, each predicted from those before it`;
+	const measured = `${scores.all.positions} tokens of ${pairs.length} reference${plural(pairs.length)}, each predicted from those before it`;
 	const figures = { data: { files, measured, limited }, tokens: { ...scores, counts: countsText(options) }, ...translation, notes };
 	return { figures, prompt: [usage.start], source: [...(pairs[0]?.source ?? [])] };
 }

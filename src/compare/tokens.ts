@@ -122,7 +122,9 @@ async function eachBatch(
 	let [tokens, windows] = [0, 0];
 	for await (const full of tokenBatches(data, { batch, length, pad, layout: documents ? "separate" : "packed", signal })) {
 		const room = Math.ceil((limit - tokens) / length);
-		const wanted = documents || windows === 0 ? full.rows : completeRows(full);
+		const complete = documents ? full.rows : completeRows(full);
+		// Data shorter than one window is one short window.
+		const wanted = complete === 0 && windows === 0 ? full.rows : complete;
 		const rows = Math.min(wanted, documents ? wanted : room);
 		if (rows > 0) await use(cropped(full, rows, { keepsRows, keepsLength }));
 		tokens += total(full.mask.subarray(0, rows * length));
