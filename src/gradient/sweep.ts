@@ -47,7 +47,7 @@ export interface SweepResult {
 }
 
 /**
- * Adds the gradient of `loss` (one element) with respect to `parameters` to the graph of `ops`; sources as in math.md §6.
+ * Adds the gradient of `loss` (one element) with respect to `parameters` to the graph of `ops`.
  * Parameters are graph inputs or any other values of the graph. The gradient of value `x` is called `x_grad`.
  * An operator without a rule never fails: its part of the gradient is missing, and the result says so.
  */

@@ -1,7 +1,7 @@
 // Rules of layer normalizations, with the standard operators that recompute what they need.
-import { floatOf, intOf } from "../../ir/attributes.js";
+import { float, floatOf, int, intOf } from "../../ir/attributes.js";
 import type { Value } from "../../ir/graph.js";
-import { axesFrom, frontAxis } from "../facts.js";
+import { axesFrom, frontAxis, reduced } from "../facts.js";
 import type { Ops } from "../ops.js";
 import { type Lazy, type RuleContext, rule } from "../rule.js";
 
@@ -21,10 +21,24 @@ interface Norm {
 }
 
 function normalize(ops: Ops, { x, axes, epsilon, centred }: Norm): Normalized {
+	if (centred && ops.dtype(x) === "float32") return normalizeFused(ops, x, axes, epsilon);
 	const centre = centred ? ops.sub(x, ops.mean(x, axes, true)) : x;
 	const variance = ops.mean(ops.square(centre), axes, true);
 	const inverse = ops.reciprocal(ops.sqrt(ops.add(variance, epsilon)));
 	return { value: ops.mul(centre, inverse), inverse };
+}
+
+/** x̂ and 1 / deviation by the operator itself, with a scale of one: a single pass. In double precision it returns no deviations. */
+function normalizeFused(ops: Ops, x: Value, axes: readonly number[], epsilon: number): Normalized {
+	const dtype = ops.dtype(x);
+	const [first = 0] = axes;
+	const dims = ops.dims(x);
+	const statistics = { dtype, dims: reduced(dims, axes, true) };
+	const attributes = { axis: int(first), epsilon: float(epsilon) };
+	const ones = ops.filled(dims.slice(first), dtype, 1);
+	const outputs = [{ dtype, dims }, statistics, statistics];
+	const [value, , inverse] = ops.node("LayerNormalization", [x, ones], outputs, attributes) as [Value, Value, Value];
+	return { value, inverse };
 }
 
 /**
