@@ -5,10 +5,10 @@ import type { FunctionDefinition, Graph, Model, Node } from "../../src/ir/graph.
 import { calledFunctions, definitionOf, inlineCalls } from "../../src/ir/inline.js";
 import { graphsBelow } from "../../src/ir/walk.js";
 import type { ModelFile } from "../../src/state.js";
-import { storedView, type View } from "./aliases.js";
-import { candidatesOf } from "./choose.js";
-import { isReadable } from "./decode.js";
-import { Facts } from "./facts.js";
+import { candidatesOf } from "./decide/choose.js";
+import { storedView, type View } from "./matrix/aliases.js";
+import { isReadable } from "./matrix/decode.js";
+import { Facts } from "./matrix/facts.js";
 import { headOf, type Survey, survey } from "./survey.js";
 
 /**

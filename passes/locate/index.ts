@@ -5,16 +5,16 @@ import { distinctBytes } from "../../src/ir/tensor.js";
 import { nodeLabel } from "../../src/ir/walk.js";
 import type { Pass } from "../../src/pass.js";
 import type { Loaded, Located, Lookup, Projection, Rejected, Vocabulary } from "../../src/state.js";
-import { chooseVocabularies } from "./choose.js";
-import { storedCopies, unusedCopies } from "./copies.js";
-import { isFactoredLookup, isFactoredProjection } from "./factored.js";
+import { chooseVocabularies } from "./decide/choose.js";
+import { storedCopies, unusedCopies } from "./decide/copies.js";
+import { isFactoredLookup, isFactoredProjection } from "./decide/factored.js";
+import { obstacle } from "./decide/hold.js";
+import { lookupPattern, projectionPattern } from "./decide/labels.js";
+import { type Pool, poolsOf } from "./decide/pools.js";
+import { rejectedTables } from "./decide/rejected.js";
 import { surveyInlined } from "./functions.js";
-import { obstacle } from "./hold.js";
-import { lookupPattern, projectionPattern } from "./labels.js";
-import { type Pool, poolsOf } from "./pools.js";
-import { rejectedTables } from "./rejected.js";
+import { precisionOf, requireFinite } from "./matrix/table.js";
 import { nameOf, type Survey } from "./survey.js";
-import { precisionOf, requireFinite } from "./table.js";
 
 export interface LocateOptions {
 	/** The input table: name of its tensor, of a node that looks it up, or of a value beside it. */

@@ -2,14 +2,14 @@
 import type { Value } from "../../src/ir/graph.js";
 import { allNodes } from "../../src/ir/walk.js";
 import type { ModelFile } from "../../src/state.js";
-import { Facts } from "./facts.js";
-import { type IdSource, traceIds } from "./ids.js";
-import { type Reached, reachedFromOutputs } from "./logits.js";
-import { matchLookup } from "./lookups.js";
-import { keyOf } from "./matrix.js";
-import { matchProjection } from "./projections.js";
-import type { LookupSite, ProjectionSite, Site, Unreadable } from "./sites.js";
-import { MatrixTable } from "./table.js";
+import { type IdSource, traceIds } from "./match/ids.js";
+import { type Reached, reachedFromOutputs } from "./match/logits.js";
+import { matchLookup } from "./match/lookups.js";
+import { matchProjection } from "./match/projections.js";
+import type { LookupSite, ProjectionSite, Site, Unreadable } from "./match/sites.js";
+import { Facts } from "./matrix/facts.js";
+import { keyOf } from "./matrix/matrix.js";
+import { MatrixTable } from "./matrix/table.js";
 
 /** One constant matrix of one file, with every place that reads it in the same way. */
 export interface Entry {

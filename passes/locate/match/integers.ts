@@ -1,10 +1,10 @@
 // Products in 8-bit integers (P6): DynamicQuantizeLinear → MatMulInteger → Cast → Mul, and onnxruntime's fused forms.
-import { isFloat } from "../../src/ir/dtype.js";
-import type { Node, Value } from "../../src/ir/graph.js";
-import { matrixOf } from "./aliases.js";
-import type { Facts } from "./facts.js";
-import { type Matrix, transpose } from "./matrix.js";
-import { linearScaling } from "./scaling.js";
+import { isFloat } from "../../../src/ir/dtype.js";
+import type { Node, Value } from "../../../src/ir/graph.js";
+import { matrixOf } from "../matrix/aliases.js";
+import type { Facts } from "../matrix/facts.js";
+import { type Matrix, transpose } from "../matrix/matrix.js";
+import { linearScaling } from "../matrix/scaling.js";
 import { NO_GEMM, type ProjectionSite } from "./sites.js";
 
 interface Parts {

@@ -1,9 +1,9 @@
 // From graph outputs back to the projections that compute them.
-import { intOf, intsOf } from "../../src/ir/attributes.js";
-import { isFloat } from "../../src/ir/dtype.js";
-import type { Graph, Model, Node, Value } from "../../src/ir/graph.js";
-import { allGraphs, subgraphs } from "../../src/ir/walk.js";
-import type { Facts } from "./facts.js";
+import { intOf, intsOf } from "../../../src/ir/attributes.js";
+import { isFloat } from "../../../src/ir/dtype.js";
+import type { Graph, Model, Node, Value } from "../../../src/ir/graph.js";
+import { allGraphs, subgraphs } from "../../../src/ir/walk.js";
+import type { Facts } from "../matrix/facts.js";
 
 /** A node whose result reaches an output through operators that keep the vocabulary axis. */
 export interface Reached {

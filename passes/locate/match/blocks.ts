@@ -1,12 +1,12 @@
 // Block-quantized operators of onnxruntime: GatherBlockQuantized (E5), MatMulNBits and MatMulBnb4 (P7).
-import { intOf } from "../../src/ir/attributes.js";
-import type { Node } from "../../src/ir/graph.js";
-import { elementCount } from "../../src/ir/tensor.js";
-import type { View } from "./aliases.js";
-import { numbersOf } from "./decode.js";
-import { type Facts, isPlain } from "./facts.js";
-import type { Matrix } from "./matrix.js";
-import { blockScaling, plainConstant } from "./scaling.js";
+import { intOf } from "../../../src/ir/attributes.js";
+import type { Node } from "../../../src/ir/graph.js";
+import { elementCount } from "../../../src/ir/tensor.js";
+import type { View } from "../matrix/aliases.js";
+import { numbersOf } from "../matrix/decode.js";
+import { type Facts, isPlain } from "../matrix/facts.js";
+import type { Matrix } from "../matrix/matrix.js";
+import { blockScaling, plainConstant } from "../matrix/scaling.js";
 import { type LookupSite, NO_GEMM, type ProjectionSite, type Unreadable } from "./sites.js";
 
 /** FP4 and NF4 of bitsandbytes, as onnxruntime's MatMulBnb4 has them. */

@@ -1,14 +1,14 @@
 // Projections P1 to P10: places where hidden states are multiplied by a constant matrix. Read-only.
-import { floatOf, intOf, stringOf } from "../../src/ir/attributes.js";
-import { isFloat } from "../../src/ir/dtype.js";
-import type { Node } from "../../src/ir/graph.js";
-import type { ProjectionPattern } from "../../src/state.js";
-import { matrixOf } from "./aliases.js";
+import { floatOf, intOf, stringOf } from "../../../src/ir/attributes.js";
+import { isFloat } from "../../../src/ir/dtype.js";
+import type { Node } from "../../../src/ir/graph.js";
+import type { ProjectionPattern } from "../../../src/state.js";
+import { matrixOf } from "../matrix/aliases.js";
+import type { Facts } from "../matrix/facts.js";
+import { type Matrix, transpose } from "../matrix/matrix.js";
 import { matchMatMulBnb4, matchMatMulNBits } from "./blocks.js";
 import { contraction } from "./einsum.js";
-import type { Facts } from "./facts.js";
 import { matchDynamicQuantizeMatMul, matchMatMulInteger, matchMatMulIntegerToFloat } from "./integers.js";
-import { type Matrix, transpose } from "./matrix.js";
 import { activationOf, NO_GEMM, type ProjectionSite, type Unreadable } from "./sites.js";
 
 type Matcher = (node: Node, facts: Facts) => ProjectionSite | Unreadable | undefined;

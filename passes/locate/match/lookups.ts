@@ -1,14 +1,14 @@
 // Lookups E1 to E11: places where ids select rows of a constant matrix. Read-only.
-import { intOf } from "../../src/ir/attributes.js";
-import { isFloat } from "../../src/ir/dtype.js";
-import type { Node, Value } from "../../src/ir/graph.js";
-import { readers, scopes } from "../../src/ir/walk.js";
-import type { LookupPattern } from "../../src/state.js";
-import { matrixOf } from "./aliases.js";
+import { intOf } from "../../../src/ir/attributes.js";
+import { isFloat } from "../../../src/ir/dtype.js";
+import type { Node, Value } from "../../../src/ir/graph.js";
+import { readers, scopes } from "../../../src/ir/walk.js";
+import type { LookupPattern } from "../../../src/state.js";
+import { matrixOf } from "../matrix/aliases.js";
+import type { Facts } from "../matrix/facts.js";
+import type { Matrix } from "../matrix/matrix.js";
+import { linearScaling } from "../matrix/scaling.js";
 import { matchGatherBlockQuantized } from "./blocks.js";
-import type { Facts } from "./facts.js";
-import type { Matrix } from "./matrix.js";
-import { linearScaling } from "./scaling.js";
 import type { LookupSite, Unreadable } from "./sites.js";
 
 type Matcher = (node: Node, facts: Facts) => LookupSite | Unreadable | undefined;

@@ -1,6 +1,6 @@
 // What is known of every value of a model before matching: constants seen through aliases, and ranks.
-import type { Graph, Model, Node, Value } from "../../src/ir/graph.js";
-import { subgraphs } from "../../src/ir/walk.js";
+import type { Graph, Model, Node, Value } from "../../../src/ir/graph.js";
+import { subgraphs } from "../../../src/ir/walk.js";
 import { aliasOf, storedView, type View } from "./aliases.js";
 import { numbersOf } from "./decode.js";
 import { rankOf } from "./ranks.js";

@@ -1,6 +1,6 @@
 // Ties: entries of all files whose contents are equal belong to one vocabulary.
-import { closeContent, sameContent, sameShape } from "./content.js";
-import { type Entry, nameOf, type Survey } from "./survey.js";
+import { closeContent, sameContent, sameShape } from "../matrix/content.js";
+import { type Entry, nameOf, type Survey } from "../survey.js";
 
 /** Entries that hold one table, in file order, lookups first. */
 export interface Pool {

@@ -1,9 +1,9 @@
 // What the matchers return: places where a constant matrix is looked up or multiplied.
 
-import type { DType } from "../../src/ir/dtype.js";
-import type { Attribute, Graph, Node, Value } from "../../src/ir/graph.js";
-import type { GemmForm, LookupPattern, ProjectionPattern } from "../../src/state.js";
-import type { Matrix } from "./matrix.js";
+import type { DType } from "../../../src/ir/dtype.js";
+import type { Attribute, Graph, Node, Value } from "../../../src/ir/graph.js";
+import type { GemmForm, LookupPattern, ProjectionPattern } from "../../../src/state.js";
+import type { Matrix } from "../matrix/matrix.js";
 
 /** A lookup before anything is known of its role; see `Lookup` for the meaning of the fields. */
 export interface LookupSite {

@@ -1,6 +1,6 @@
 // Number of axes of a node's output, for the operators where it follows for certain.
-import { intOf, intsOf } from "../../src/ir/attributes.js";
-import type { Node, Value } from "../../src/ir/graph.js";
+import { intOf, intsOf } from "../../../src/ir/attributes.js";
+import type { Node, Value } from "../../../src/ir/graph.js";
 import type { Facts } from "./facts.js";
 
 const words = (...lines: string[]): string[] => lines.flatMap((line) => line.split(" "));

@@ -1,6 +1,6 @@
 // Lookups that belong to one embedding layer: their rows are added or concatenated, or their ids come from one input.
-import type { Node, Value } from "../../src/ir/graph.js";
-import { type Entry, inputsOf } from "./survey.js";
+import type { Node, Value } from "../../../src/ir/graph.js";
+import { type Entry, inputsOf } from "../survey.js";
 
 /** Operators through which a row stays a row of the same token. */
 const ROWWISE: ReadonlySet<string> = new Set(

@@ -1,12 +1,12 @@
 // Stored copies of a table: those that are read, and those that nobody reads.
-import { isFloat } from "../../src/ir/dtype.js";
-import type { Value } from "../../src/ir/graph.js";
-import type { StoredCopy } from "../../src/state.js";
-import { matrixOf } from "./aliases.js";
-import { sameContent } from "./content.js";
-import { type Matrix, tensorsOf, transpose } from "./matrix.js";
-import type { Entry, Survey } from "./survey.js";
-import { MatrixTable } from "./table.js";
+import { isFloat } from "../../../src/ir/dtype.js";
+import type { Value } from "../../../src/ir/graph.js";
+import type { StoredCopy } from "../../../src/state.js";
+import { matrixOf } from "../matrix/aliases.js";
+import { sameContent } from "../matrix/content.js";
+import { type Matrix, tensorsOf, transpose } from "../matrix/matrix.js";
+import { MatrixTable } from "../matrix/table.js";
+import type { Entry, Survey } from "../survey.js";
 
 /** One copy per stored tensor that `entries` read. */
 export function storedCopies(entries: readonly Entry[]): StoredCopy[] {

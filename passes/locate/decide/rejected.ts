@@ -1,10 +1,10 @@
 // For a person: every other matrix that looked like a vocabulary, and why it is none.
-import type { Value } from "../../src/ir/graph.js";
-import { nodeLabel } from "../../src/ir/walk.js";
-import type { Rejected } from "../../src/state.js";
+import type { Value } from "../../../src/ir/graph.js";
+import { nodeLabel } from "../../../src/ir/walk.js";
+import type { Rejected } from "../../../src/state.js";
+import { tensorsOf } from "../matrix/matrix.js";
+import { type Entry, headOf, isTall, nameOf, type Survey } from "../survey.js";
 import { combinedWithOthers } from "./foreign.js";
-import { tensorsOf } from "./matrix.js";
-import { type Entry, headOf, isTall, nameOf, type Survey } from "./survey.js";
 
 /** A matrix with this many rows per column looks like a head even if it reaches no output. */
 const CONSPICUOUS = 8;

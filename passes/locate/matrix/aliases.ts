@@ -1,8 +1,8 @@
 // Operators through which a stored constant stays the same numbers: each rule turns the view of an input into that of the output.
-import { intOf, intsOf } from "../../src/ir/attributes.js";
-import { type DType, dtypeOfCode, isFloat } from "../../src/ir/dtype.js";
-import type { Node, Value } from "../../src/ir/graph.js";
-import { elementCount, float32Tensor, int64Tensor, type Tensor } from "../../src/ir/tensor.js";
+import { intOf, intsOf } from "../../../src/ir/attributes.js";
+import { type DType, dtypeOfCode, isFloat } from "../../../src/ir/dtype.js";
+import type { Node, Value } from "../../../src/ir/graph.js";
+import { elementCount, float32Tensor, int64Tensor, type Tensor } from "../../../src/ir/tensor.js";
 import { isReadable, readStored } from "./decode.js";
 import type { Facts } from "./facts.js";
 import { isPlain } from "./facts.js";

@@ -1,8 +1,8 @@
 // A vocabulary table as float32 rows, streamed from where it is stored.
 import { createHash } from "node:crypto";
-import { DistembError } from "../../src/errors.js";
-import { bitsOf, type DType } from "../../src/ir/dtype.js";
-import type { Table } from "../../src/state.js";
+import { DistembError } from "../../../src/errors.js";
+import { bitsOf, type DType } from "../../../src/ir/dtype.js";
+import type { Table } from "../../../src/state.js";
 import { readStored, widthOf } from "./decode.js";
 import type { Matrix } from "./matrix.js";
 

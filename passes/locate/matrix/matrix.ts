@@ -1,7 +1,7 @@
 // A constant matrix as the graph sees it: stored elements behind transposes, casts, reshapes and dequantisation.
-import type { DType } from "../../src/ir/dtype.js";
-import type { Value } from "../../src/ir/graph.js";
-import type { Tensor } from "../../src/ir/tensor.js";
+import type { DType } from "../../../src/ir/dtype.js";
+import type { Value } from "../../../src/ir/graph.js";
+import type { Tensor } from "../../../src/ir/tensor.js";
 
 /** How stored bytes become numbers. */
 export type Encoding =

@@ -1,9 +1,9 @@
 // What must hold before a table may be replaced: it is constant, no output, and every reader is known.
-import { DistembError } from "../../src/errors.js";
-import type { Node, Value } from "../../src/ir/graph.js";
-import { nodeLabel } from "../../src/ir/walk.js";
-import type { Facts } from "./facts.js";
-import type { Entry } from "./survey.js";
+import { DistembError } from "../../../src/errors.js";
+import type { Node, Value } from "../../../src/ir/graph.js";
+import { nodeLabel } from "../../../src/ir/walk.js";
+import type { Facts } from "../matrix/facts.js";
+import type { Entry } from "../survey.js";
 
 const KEEP = "--keep-other-readers keeps the table for it; the file then does not shrink";
 

@@ -1,9 +1,9 @@
 // Tables whose rows only shift or turn values of another origin: positions added to given embeddings, rotary caches.
-import { isFloat } from "../../src/ir/dtype.js";
-import type { Node, Value } from "../../src/ir/graph.js";
-import { subgraphs } from "../../src/ir/walk.js";
-import type { Facts } from "./facts.js";
-import type { Entry } from "./survey.js";
+import { isFloat } from "../../../src/ir/dtype.js";
+import type { Node, Value } from "../../../src/ir/graph.js";
+import { subgraphs } from "../../../src/ir/walk.js";
+import type { Facts } from "../matrix/facts.js";
+import type { Entry } from "../survey.js";
 
 /** Operators through which a row stays a row of the same token, constants aside. */
 const ROWWISE: ReadonlySet<string> = new Set(

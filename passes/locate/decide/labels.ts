@@ -1,9 +1,9 @@
 // Patterns that show only in the whole: inlined (E9), already factorized (E10), heads wider than the table (P9), several heads (P10).
-import type { Node } from "../../src/ir/graph.js";
-import type { LookupPattern, ProjectionPattern } from "../../src/state.js";
+import type { Node } from "../../../src/ir/graph.js";
+import type { LookupPattern, ProjectionPattern } from "../../../src/state.js";
+import type { LookupSite, ProjectionSite } from "../match/sites.js";
+import type { Facts } from "../matrix/facts.js";
 import { isFactoredLookup } from "./factored.js";
-import type { Facts } from "./facts.js";
-import type { LookupSite, ProjectionSite } from "./sites.js";
 
 export function lookupPattern(site: LookupSite, facts: Facts, inlined: ReadonlySet<Node>): LookupPattern {
 	if (inlined.has(site.node)) return "E9";

@@ -1,8 +1,8 @@
 // Where a lookup's ids come from: traced back through operators that keep values, never by name.
-import { isFloat } from "../../src/ir/dtype.js";
-import type { Node, Value } from "../../src/ir/graph.js";
-import { nodeLabel, subgraphs } from "../../src/ir/walk.js";
-import type { Facts } from "./facts.js";
+import { isFloat } from "../../../src/ir/dtype.js";
+import type { Node, Value } from "../../../src/ir/graph.js";
+import { nodeLabel, subgraphs } from "../../../src/ir/walk.js";
+import type { Facts } from "../matrix/facts.js";
 
 /** Ids given from outside (the graph input or a body's formal input), or computed, with what computes them. */
 export type IdSource =

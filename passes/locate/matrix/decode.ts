@@ -1,8 +1,8 @@
 // Stored elements → float32: one rectangle of a matrix at a time, read by byte ranges.
-import { DistembError } from "../../src/errors.js";
-import { bitsOf, type DType } from "../../src/ir/dtype.js";
-import { fromFloat16, readElements } from "../../src/ir/elements.js";
-import type { Tensor, TensorData } from "../../src/ir/tensor.js";
+import { DistembError } from "../../../src/errors.js";
+import { bitsOf, type DType } from "../../../src/ir/dtype.js";
+import { fromFloat16, readElements } from "../../../src/ir/elements.js";
+import type { Tensor, TensorData } from "../../../src/ir/tensor.js";
 import type { Encoding, Matrix } from "./matrix.js";
 
 /** float32 of each of the 65536 float16 numbers, made at first use. */

@@ -1,9 +1,9 @@
 // The decision: which of the tables are vocabularies. By structure and size, never by name.
-import { DistembError } from "../../src/errors.js";
-import { sameContent } from "./content.js";
+import { DistembError } from "../../../src/errors.js";
+import { sameContent } from "../matrix/content.js";
+import { type Entry, headOf, inputsOf, isTall, nameOf, type Survey } from "../survey.js";
 import { combinedWithOthers } from "./foreign.js";
 import { embeddingLayers } from "./groups.js";
-import { type Entry, headOf, inputsOf, isTall, nameOf, type Survey } from "./survey.js";
 
 /** The largest table of an embedding layer is its vocabulary if it has this many times the rows of the next. */
 const DOMINANCE = 4;

@@ -1,9 +1,9 @@
 // Tables that are factorized already (E10): their rows only enter the model through a wider matrix.
-import { isFloat } from "../../src/ir/dtype.js";
-import type { Node, Value } from "../../src/ir/graph.js";
-import { matrixOf } from "./aliases.js";
-import type { Facts } from "./facts.js";
-import type { LookupSite, ProjectionSite } from "./sites.js";
+import { isFloat } from "../../../src/ir/dtype.js";
+import type { Node, Value } from "../../../src/ir/graph.js";
+import type { LookupSite, ProjectionSite } from "../match/sites.js";
+import { matrixOf } from "../matrix/aliases.js";
+import type { Facts } from "../matrix/facts.js";
 
 /** Sums, scales and normalizations: what stands between a factorized table and the matrix that widens it. */
 const NARROW: ReadonlySet<string> = new Set(

@@ -1,7 +1,7 @@
 // Scales and zero points of quantized matrices: DequantizeLinear, MatMulInteger, blocks of MatMulNBits and its like.
-import { intOf } from "../../src/ir/attributes.js";
-import type { Node, Value } from "../../src/ir/graph.js";
-import type { Tensor } from "../../src/ir/tensor.js";
+import { intOf } from "../../../src/ir/attributes.js";
+import type { Node, Value } from "../../../src/ir/graph.js";
+import type { Tensor } from "../../../src/ir/tensor.js";
 import { decodeRun, numbersOf } from "./decode.js";
 import { type Facts, isPlain } from "./facts.js";
 import type { Scaling } from "./matrix.js";
