@@ -142,7 +142,7 @@ async function measureTranslators(models: Models, usage: Usage, options: Compare
 
 	const scores = await compareReferences(models, pairs, bins, { ...run, progress: stage("references") });
 	for (const { decodes, files: names } of models)
-		if (!decodes) throw new DistembError("refused", `"${names.at(-1)}" takes a fixed number of tokens, so that nothing can be translated`);
+		if (!decodes) throw new DistembError("refused", `"${names.at(-1)}" takes inputs of a fixed size, with which nothing can be translated`);
 	const own = await translate(teacher, pairs, { ...run, progress: stage("teacher") });
 	const other = await translate(student, pairs, { ...run, progress: stage("student") });
 	const notes =

@@ -222,6 +222,43 @@ describe("bundles", () => {
 	});
 });
 
+/** A running sum by way of a recurrent layer: an RNN that adds (its activation is the identity), state [layers, batch, 3]. */
+const recurrent = (ids: string, batchFirst: boolean) => `
+model ir 8, opset ai.onnx 17
+graph main(input_ids: int64[${ids}], h0: float32[1, 2, 3])
+	table = float32[3, 3] {1, 0, 2, 0, 3, 1, 2, 2, 0}
+	eye = float32[1, 3, 3] {1, 0, 0, 0, 1, 0, 0, 0, 1}
+	axis = int64[1] {1}
+	rows = Gather(table, input_ids)
+	${batchFirst ? "by_time = Transpose<perm=[1, 0, 2]>(rows)" : "by_time = Identity(rows)"}
+	all, hn = RNN<activations=["Affine"], activation_alpha=[1.0], activation_beta=[0.0], hidden_size=3>(by_time, eye, eye, _, _, h0)
+	flat = Squeeze(all, axis)
+	${batchFirst ? "logits = Transpose<perm=[1, 0, 2]>(flat)" : "logits = Identity(flat)"}
+	return logits: float32[?, ?, 3], hn: float32[1, 2, 3]
+`;
+
+describe("recurrent models", () => {
+	it.each([
+		["batch_first", "batch, length", true],
+		["time_first", "length, batch", false],
+	])("ids_may_stand_%s", async (name, ids, batchFirst) => {
+		const model = await open(
+			writeModel(
+				path.join(folder, `${name}.onnx`),
+				recurrent(
+					ids.replace(/\w+/g, (axis) => `ids_${axis}`),
+					batchFirst,
+				),
+			),
+		);
+		expect(model).toMatchObject({ kind: "causal", hasPast: true, fixed: { batch: 2 } });
+		const logits = await model.forward(rows([0, 1, 2], [2, 2, 0]));
+		expect([...logits.at(2)]).toEqual([3, 5, 3]);
+		expect([...logits.at(3)]).toEqual([2, 2, 0]);
+		expect(await stepwiseDifference(model, rows([0, 1, 2, 1], [2, 2, 0, 0]), 2)).toBe(0);
+	});
+});
+
 describe("kinds", () => {
 	it("a_model_whose_later_tokens_change_earlier_predictions_is_masked", async () => {
 		const both = sums(3).replace(

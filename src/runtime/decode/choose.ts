@@ -1,7 +1,7 @@
 // Which graphs of a folder make up the model, and how one decoding step is run.
 import { DistembError } from "../../errors.js";
 import { type Bundle, bytesOfBundle, openBundle } from "../../onnx/index.js";
-import { continuations, type GraphRoles, readRoles } from "./roles.js";
+import { continuations, type GraphRoles, isRecurrentState, readRoles } from "./roles.js";
 
 export interface ChosenGraph {
 	/** Relative to the folder. */
@@ -66,6 +66,14 @@ function choose({ models, kind }: Bundle, input: string): ChosenGraphs {
 	const used = [chosen.encoder, chosen.full, chosen.step?.graph];
 	const unused = models.filter(({ name }) => !used.some((graph) => graph?.name === name)).map(({ name }) => name);
 	return { ...chosen, unused: unused.map((name) => (notes.has(name) ? `${name} (${notes.get(name)})` : name)) };
+}
+
+/** The same graphs with ids and logits as [length, batch, …]; undefined unless one recurrent graph is the whole model. */
+export function asTimeMajor(graphs: ChosenGraphs): ChosenGraphs | undefined {
+	const { encoder, full, step } = graphs;
+	if (encoder !== undefined || !full.roles.ports.some(isRecurrentState) || (step !== undefined && step.graph !== full)) return undefined;
+	const turned = { ...full, roles: { ...full.roles, timeMajor: true } };
+	return { ...graphs, full: turned, step: step && { ...step, graph: turned } };
 }
 
 function assemble(graphs: readonly ChosenGraph[]): Omit<ChosenGraphs, "unused"> | undefined {

@@ -3,8 +3,8 @@ import { DistembError } from "../../errors.js";
 import type { Feeds, Session } from "../session.js";
 import { type ChosenGraph, isEncoderPast, type StepGraph, takesOneToken } from "./choose.js";
 import { pickRows, pickTokens, type Rows, type Source, stepFeeds } from "./feeds.js";
-import { type Positions, positionsOf, type Vector } from "./logits.js";
-import { continuations } from "./roles.js";
+import { positionsOf, type Vector } from "./logits.js";
+import { continuations, type GraphRoles, isRecurrentState } from "./roles.js";
 
 export interface Machine {
 	readonly full: ChosenGraph;
@@ -72,8 +72,8 @@ export class Decoding {
 	}
 
 	private batchAxis(past: string): number {
-		const axes = this.machine.step?.graph.roles.ports.find(({ name }) => name === past)?.axes ?? [];
-		return Math.max(0, axes.indexOf("batch"));
+		const port = this.machine.step?.graph.roles.ports.find(({ name }) => name === past);
+		return port !== undefined && isRecurrentState(port) ? 1 : Math.max(0, port?.axes.indexOf("batch") ?? 0);
 	}
 
 	/** One run of the graph that reads the past, or of the one that leaves the first. */
@@ -93,7 +93,7 @@ export class Decoding {
 			if (tensor !== undefined && !(past !== undefined && isEncoderPast(name))) carried[name] = tensor;
 		}
 		const next = new Decoding(machine, source, { position: position + tokens.length, past: carried, prefix: undefined });
-		return { logits: lastOf(results[output], tokens), next };
+		return { logits: lastOf(results[output], tokens, graph.roles), next };
 	}
 
 	/** The whole prefix, once more. */
@@ -105,19 +105,19 @@ export class Decoding {
 			.sessionOf(machine.full)
 			.run(stepFeeds(machine.full.roles, { tokens: prefix, position: 0, source }), [output]);
 		return {
-			logits: lastOf(results[output], prefix),
+			logits: lastOf(results[output], prefix, machine.full.roles),
 			next: new Decoding(machine, source, { position: prefix.length, past: undefined, prefix }),
 		};
 	}
 }
 
 /** Logits at the end of each row; graphs that give only those are understood too. */
-function lastOf(tensor: Feeds[string] | undefined, { batch, length }: Rows): Vector[] {
+function lastOf(tensor: Feeds[string] | undefined, { batch, length }: Rows, { timeMajor }: GraphRoles): Vector[] {
 	if (tensor === undefined) throw new DistembError("internal", "the engine gave no logits");
-	const isLastOnly = tensor.dims.length === 2 ? tensor.dims[0] === batch : tensor.dims[1] === 1;
-	const count = isLastOnly ? batch : batch * length;
-	const positions: Positions = positionsOf(tensor, count);
-	return Array.from({ length: batch }, (_, row) => positions.at(isLastOnly ? row : row * length + length - 1));
+	const isLastOnly = tensor.dims.length === 2 ? tensor.dims[0] === batch : tensor.dims[timeMajor ? 0 : 1] === 1;
+	const given = isLastOnly ? 1 : length;
+	const positions = positionsOf(tensor, { batch, length: given }, timeMajor);
+	return Array.from({ length: batch }, (_, row) => positions.at(row * given + given - 1));
 }
 
 function joined(before: Rows, after: Rows): Rows {

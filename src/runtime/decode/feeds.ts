@@ -34,17 +34,17 @@ export interface Step {
  * @throws DistembError `internal` if the graph reads a source and there is none; `refused` for a past of a fixed length,
  * which cannot be empty
  */
-export function stepFeeds({ ports }: GraphRoles, step: Step): Feeds {
-	return Object.fromEntries(ports.map((port) => [port.name, tensorFor(port, step)]));
+export function stepFeeds({ ports, timeMajor }: GraphRoles, step: Step): Feeds {
+	return Object.fromEntries(ports.map((port) => [port.name, tensorFor(port, step, timeMajor)]));
 }
 
-function tensorFor(port: Port, step: Step): EngineTensor {
+function tensorFor(port: Port, step: Step, timeMajor: boolean): EngineTensor {
 	const { dtype, name, role, axes } = port;
 	const { tokens, position } = step;
 	const dims = axes.map((size) => sizeOf(size, step));
 	switch (role) {
 		case "tokens":
-			return idsTensor(port, tokens);
+			return timeMajor ? idsByTime(port, tokens) : idsTensor(port, tokens);
 		case "source":
 			return idsTensor(port, sourceOf(step, name).rows);
 		case "mask": {
@@ -90,6 +90,10 @@ function emptyPast({ dtype, name, axes }: Port, dims: readonly number[]): Engine
 
 function idsTensor({ dtype, axes }: Port, { batch, length, ids }: Rows): EngineTensor {
 	return tensorOf(dtype, axes.length === 1 ? [batch * length] : [batch, length], (index) => ids[index] ?? 0);
+}
+
+function idsByTime({ dtype }: Port, { batch, length, ids }: Rows): EngineTensor {
+	return tensorOf(dtype, [length, batch], (index) => ids[(index % batch) * length + Math.floor(index / batch)] ?? 0);
 }
 
 function sourceOf({ source }: Step, name: string): Source {

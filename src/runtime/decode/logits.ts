@@ -14,15 +14,20 @@ export interface Positions {
 	readonly at: (position: number) => Vector;
 }
 
-/** @throws DistembError `refused` if `tensor` does not hold `count` vectors: a classifier gives one per text */
-export function positionsOf(tensor: EngineTensor, count: number): Positions {
+/**
+ * Vectors of [batch, length], or of [length, batch] if `timeMajor`.
+ * @throws DistembError `refused` if there is not one for each: a classifier gives one per text
+ */
+export function positionsOf(tensor: EngineTensor, { batch, length }: { batch: number; length: number }, timeMajor: boolean): Positions {
 	const { data, dims, dtype } = tensor;
+	const count = batch * length;
 	const width = dims.at(-1) ?? 0;
 	if (dims.length < 2 || data.length !== count * width || width === 0)
 		throw new DistembError("refused", `gives ${dtype}[${dims.join(", ")}] for ${count} tokens, not one row of scores per token`, {
 			hint: "only models that predict tokens, or give one state per token, can be compared",
 		});
-	return { count, width, at: (position) => vector(tensor, position * width, width) };
+	const place = (position: number) => (timeMajor ? (position % length) * batch + Math.floor(position / length) : position);
+	return { count, width, at: (position) => vector(tensor, place(position) * width, width) };
 }
 
 function vector({ data, dtype }: EngineTensor, start: number, width: number): Vector {

@@ -1,10 +1,11 @@
 // A language model, encoder or translator in the engine, whatever files it is made of: whole sequences, or step by step.
 import { DistembError } from "../../errors.js";
 import { openSession, type Session } from "../session.js";
-import { type ChosenGraph, type ChosenGraphs, chooseGraphs } from "./choose.js";
+import { asTimeMajor, type ChosenGraph, type ChosenGraphs, chooseGraphs } from "./choose.js";
 import { Decoding } from "./decoding.js";
 import { type Rows, type Source, stepFeeds } from "./feeds.js";
 import { type Positions, positionsOf } from "./logits.js";
+import { isRecurrentState } from "./roles.js";
 
 /** `causal` predicts the next token, `masked` hidden ones, `translator` a translation; an `encoder` gives states. */
 export type TextModelKind = "causal" | "masked" | "encoder" | "translator";
@@ -25,7 +26,7 @@ export interface TextModel {
 	readonly sourceRows: number | undefined;
 	/** Decoding reads what earlier steps left, instead of running the whole prefix again. */
 	readonly hasPast: boolean;
-	/** It can write on: it predicts what comes next, and takes any number of tokens. */
+	/** It can write on: it predicts what comes next, and takes one text of any length. */
 	readonly decodes: boolean;
 	/** Sizes that the graph itself fixes. */
 	readonly fixed: { readonly batch: number | undefined; readonly length: number | undefined };
@@ -53,17 +54,27 @@ export async function openTextModel(input: string, options: { readonly threads: 
 		for (const graph of [graphs.encoder, graphs.full, graphs.step?.graph])
 			if (graph !== undefined && !sessions.has(graph.path)) sessions.set(graph.path, await openSession(graph.path, options));
 		const loadMilliseconds = performance.now() - start;
-		return { ...(await describe(graphs, sessions)), bytes, loadMilliseconds, close };
+		return { ...(await describeEitherWay(graphs, sessions)), bytes, loadMilliseconds, close };
 	} catch (error) {
 		await close();
 		throw error instanceof DistembError ? error.located(input) : error;
 	}
 }
 
-async function describe(
-	graphs: ChosenGraphs,
-	sessions: ReadonlyMap<string, Session>,
-): Promise<Omit<TextModel, "bytes" | "loadMilliseconds" | "close">> {
+type Described = Omit<TextModel, "bytes" | "loadMilliseconds" | "close">;
+
+/** Nothing says whether a recurrent model takes [batch, length] or [length, batch]; its state fits only one of them. */
+async function describeEitherWay(graphs: ChosenGraphs, sessions: ReadonlyMap<string, Session>): Promise<Described> {
+	try {
+		return await describe(graphs, sessions);
+	} catch (error) {
+		const turned = asTimeMajor(graphs);
+		if (turned === undefined || !(error instanceof DistembError && error.code === "engine")) throw error;
+		return await describe(turned, sessions);
+	}
+}
+
+async function describe(graphs: ChosenGraphs, sessions: ReadonlyMap<string, Session>): Promise<Described> {
 	const { encoder, full, step } = graphs;
 	const sessionOf = (graph: ChosenGraph): Session => {
 		const session = sessions.get(graph.path);
@@ -73,7 +84,7 @@ async function describe(
 	const forward = async (tokens: Rows, source?: Source) => {
 		const { output } = full.roles;
 		const outputs = await sessionOf(full).run(stepFeeds(full.roles, { tokens, position: 0, source }), [output]);
-		return positionsOf(outputOf(outputs, output), tokens.batch * tokens.length);
+		return positionsOf(outputOf(outputs, output), tokens, full.roles.timeMajor);
 	};
 	const encode = async (rows: Rows): Promise<Source> => {
 		if (encoder === undefined) return { rows, states: undefined };
@@ -84,7 +95,8 @@ async function describe(
 	const ports = full.roles.ports;
 	const tokens = ports.find(({ role }) => role === "tokens");
 	const sourcePort = (encoder?.roles.ports ?? ports).find(({ role }) => role === (encoder === undefined ? "source" : "tokens"));
-	const fixed = { batch: fixedSize(tokens?.axes[0]), length: fixedSize(tokens?.axes.at(-1)) };
+	const state = ports.find(isRecurrentState);
+	const fixed = { batch: fixedSize(state === undefined ? tokens?.axes[0] : state.axes[1]), length: fixedSize(tokens?.axes.at(-1)) };
 	const { kind, width } = await probe(full, encoder !== undefined, fixed, forward, encode);
 	const used = [encoder, full, step?.graph].filter((graph) => graph !== undefined);
 	return {
@@ -95,7 +107,7 @@ async function describe(
 		tokenRows: tokens?.bound,
 		sourceRows: sourcePort?.bound,
 		hasPast: step !== undefined,
-		decodes: (kind === "causal" || kind === "translator") && (step !== undefined || fixed.length === undefined),
+		decodes: (kind === "causal" || kind === "translator") && (fixed.batch ?? 1) === 1 && (step !== undefined || fixed.length === undefined),
 		fixed,
 		forward,
 		encode,
@@ -132,7 +144,8 @@ async function probe(
 	encode: TextModel["encode"],
 ): Promise<{ kind: TextModelKind; width: number }> {
 	const batch = fixed.batch ?? 1;
-	const length = fixed.length ?? PROBE_LENGTH;
+	// Never as long as there are rows: a recurrent model then shows whether it takes [batch, length] or [length, batch].
+	const length = fixed.length ?? (batch === PROBE_LENGTH ? PROBE_LENGTH + 1 : PROBE_LENGTH);
 	const rows = (last: number): Rows => ({
 		batch,
 		length,

@@ -33,8 +33,8 @@ export interface GraphRoles {
 	readonly others: readonly string[];
 	/** Declared size of the output's last axis, if it is fixed: rows of the vocabulary, or the width of the states. */
 	readonly width: number | undefined;
-	/** Axes of the output, if they are declared. */
-	readonly rank: number | undefined;
+	/** Ids and logits are [length, batch, …], as recurrent layers have them by default; see {@link asTimeMajor}. */
+	readonly timeMajor: boolean;
 }
 
 /**
@@ -60,7 +60,7 @@ export function readRoles(model: Model): GraphRoles {
 		output: output.value.name,
 		others: model.graph.outputs.map(({ value }) => value.name).filter((name) => name !== output.value.name),
 		width: typeof last === "number" && last > 0 ? last : undefined,
-		rank: shape?.length,
+		timeMajor: false,
 	};
 }
 
@@ -107,6 +107,11 @@ function roleOf(spec: InputSpec, tokens: InputSpec | undefined, source: InputSpe
 			break;
 	}
 	throw refusal(`input "${name}" is not understood`);
+}
+
+/** The state of a recurrent layer is [layers, batch, size]. */
+export function isRecurrentState({ role, kind, axes }: Port): boolean {
+	return role === "past" && kind !== "past" && axes.length === 3;
 }
 
 const STATES = /hidden|states?$|embedding|pool|memory/i;
