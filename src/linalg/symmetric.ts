@@ -32,7 +32,7 @@ export async function leadingEigen(matrix: Float64Array, size: number, count: nu
 	if (!Number.isFinite(scale)) throw new DistembError("internal", "a matrix with values that are not finite has no eigenvalues");
 	if (scale === 0) return { values: new Float64Array(size), vectors: leadingIdentity(size, count) };
 	for (let index = 0; index < size * size; index++) matrix[index] = (matrix[index] as number) / scale;
-	const reduced = tridiagonalize(matrix, size);
+	const reduced = await tridiagonalize(matrix, size, products);
 	const values = implicitQL(reduced).sort().reverse();
 	const tridiagonal = inverseIteration(reduced, values.subarray(0, count), seed);
 	const vectors = (await orthogonalize(tridiagonal, count, size, products)) ?? sureVectors(reduced, count);

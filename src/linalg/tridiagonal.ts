@@ -1,5 +1,6 @@
 // Symmetric tridiagonal matrices: reduction to one, its eigenvalues, and its eigenvectors by two routes.
 import { DistembError } from "../errors.js";
+import type { DenseProducts } from "./products.js";
 
 /** A symmetric matrix A = Q·T·Qᵀ: the diagonals of T, and Q as a product of reflections I − v·vᵀ, v in row i of `reflectors` (length i). */
 export interface Tridiagonal {
@@ -14,35 +15,107 @@ export interface Tridiagonal {
 /** QL steps allowed per eigenvalue; EISPACK allows 30. */
 const MAX_STEPS = 60;
 
+/** Reflections whose updates of the matrix are put off and then made in one product. */
+const PANEL = 32;
+
 /**
  * Reduces the symmetric size×size matrix `a` (row-major; only the lower triangle is read) in place.
- * One pass over the triangle applies a step's rank-2 update and multiplies by the next reflector, so the matrix is read once per step.
- * Source: EISPACK tred2 (Golub and Van Loan, 4th ed., §8.3.1).
+ * A step only multiplies the matrix by its reflector; the rank-2 updates of a panel of steps are one product in the engine.
+ * Source: EISPACK tred2 (Golub and Van Loan, 4th ed., §8.3.1); Dongarra, Sorensen, Hammarling 1989 (LAPACK dlatrd) for the panels.
  */
-export function tridiagonalize(a: Float64Array, size: number): Tridiagonal {
+export async function tridiagonalize(a: Float64Array, size: number, products: DenseProducts): Promise<Tridiagonal> {
 	const diagonal = new Float64Array(size);
 	const offDiagonal = new Float64Array(size);
-	// The update that is still due: A −= v·wᵀ + w·vᵀ.
-	const v = new Float64Array(size);
-	let w = new Float64Array(size);
-	let product = new Float64Array(size);
+	const product = new Float64Array(size);
+	const pending = new Updates(size);
 	for (let last = size - 1; last >= 0; last--) {
-		const row = last * size;
-		const vLast = v[last] as number;
-		const wLast = w[last] as number;
-		for (let j = 0; j <= last; j++) a[row + j] = (a[row + j] as number) - vLast * (w[j] as number) - wLast * (v[j] as number);
-		diagonal[last] = a[row + last] as number;
+		const row = a.subarray(last * size, last * size + last + 1);
+		pending.applyToRow(row, last);
+		diagonal[last] = row[last] as number;
 		if (last === 0) break;
-		offDiagonal[last] = reflector(a, row, last);
-		const u = a.subarray(row, row + last);
-		updateAndMultiply(a, size, u, v, w, product);
+		offDiagonal[last] = reflector(a, last * size, last);
+		const u = row.subarray(0, last);
+		multiplyTriangle(a, size, u, product);
+		pending.applyToProduct(u, product);
 		let overlap = 0;
 		for (let j = 0; j < last; j++) overlap += (product[j] as number) * (u[j] as number);
-		v.set(u);
 		for (let j = 0; j < last; j++) product[j] = (product[j] as number) - (overlap / 2) * (u[j] as number);
-		[w, product] = [product, w];
+		pending.add(u, product);
+		if (pending.count === PANEL) await pending.flush(a, last, products);
 	}
 	return { size, diagonal, offDiagonal, reflectors: a };
+}
+
+/** Updates A −= v·wᵀ + w·vᵀ that are still due. */
+class Updates {
+	count = 0;
+	readonly #size: number;
+	/** Vectors v in rows 0 to PANEL − 1, w in those after them. */
+	readonly #vectors: Float64Array;
+
+	constructor(size: number) {
+		this.#size = size;
+		this.#vectors = new Float64Array(2 * PANEL * size);
+	}
+
+	add(v: Float64Array, w: Float64Array): void {
+		this.#vectors.set(v, this.count * this.#size);
+		this.#vectors.set(w.subarray(0, v.length), (PANEL + this.count) * this.#size);
+		this.count++;
+	}
+
+	/** Brings row number `index` of A up to date, its columns 0 to `index`. */
+	applyToRow(row: Float64Array, index: number): void {
+		for (let k = 0; k < this.count; k++) {
+			const [v, w] = this.#pair(k, row.length);
+			const vHere = v[index] as number;
+			const wHere = w[index] as number;
+			for (let j = 0; j < row.length; j++) row[j] = (row[j] as number) - vHere * (w[j] as number) - wHere * (v[j] as number);
+		}
+	}
+
+	/** Turns the outdated A times u into the product of what A should be. */
+	applyToProduct(u: Float64Array, product: Float64Array): void {
+		for (let k = 0; k < this.count; k++) {
+			const [v, w] = this.#pair(k, u.length);
+			let alongV = 0;
+			let alongW = 0;
+			for (let j = 0; j < u.length; j++) {
+				const uj = u[j] as number;
+				alongV += (v[j] as number) * uj;
+				alongW += (w[j] as number) * uj;
+			}
+			for (let j = 0; j < u.length; j++) product[j] = (product[j] as number) - (v[j] as number) * alongW - (w[j] as number) * alongV;
+		}
+	}
+
+	/** Makes the updates on the leading triangle of width `length`. */
+	async flush(a: Float64Array, length: number, products: DenseProducts): Promise<void> {
+		const { count } = this;
+		const left = new Float64Array(2 * count * length);
+		const right = new Float64Array(2 * count * length);
+		for (let k = 0; k < count; k++) {
+			const [v, w] = this.#pair(k, length);
+			left.set(v, k * length);
+			left.set(w, (count + k) * length);
+			right.set(w, k * length);
+			right.set(v, (count + k) * length);
+		}
+		const shape = { rows: length, inner: 2 * count, columns: length, transposeA: true };
+		const update = await products.multiply(left, right, shape, new Float64Array(length * length));
+		for (let i = 0; i < length; i++) {
+			const row = a.subarray(i * this.#size, i * this.#size + i + 1);
+			const from = update.subarray(i * length, i * length + i + 1);
+			for (let j = 0; j <= i; j++) row[j] = (row[j] as number) - (from[j] as number);
+		}
+		this.count = 0;
+	}
+
+	#pair(k: number, length: number): [Float64Array, Float64Array] {
+		const start = k * this.#size;
+		const half = PANEL * this.#size;
+		return [this.#vectors.subarray(start, start + length), this.#vectors.subarray(half + start, half + start + length)];
+	}
 }
 
 /** Turns x = a[row, row + length) into v with (I − v·vᵀ)·x = β·e_last and ‖v‖² = 2 (v = 0 where x has that form already); returns β. */
@@ -64,51 +137,57 @@ function reflector(a: Float64Array, row: number, length: number): number {
 	return beta;
 }
 
-/** A −= v·wᵀ + w·vᵀ on the leading triangle of u's size, and product = A·u. Two rows at a time, to read the vectors half as often. */
-function updateAndMultiply(a: Float64Array, size: number, u: Float64Array, v: Float64Array, w: Float64Array, product: Float64Array): void {
+/** product = A·u on the leading triangle of u's size. Four rows at a time, to read the vectors less often. */
+function multiplyTriangle(a: Float64Array, size: number, u: Float64Array, product: Float64Array): void {
 	const length = u.length;
-	for (let i = 0; i < length; i += 2) {
-		const upper = a.subarray(i * size, i * size + i + 1);
-		const lower = i + 1 < length ? a.subarray((i + 1) * size, (i + 1) * size + i + 2) : upper;
-		const v0 = v[i] as number;
-		const w0 = w[i] as number;
+	const whole = length - (length % 4);
+	for (let i = 0; i < whole; i += 4) {
+		const row0 = a.subarray(i * size, i * size + i);
+		const row1 = a.subarray((i + 1) * size, (i + 1) * size + i);
+		const row2 = a.subarray((i + 2) * size, (i + 2) * size + i);
+		const row3 = a.subarray((i + 3) * size, (i + 3) * size + i);
 		const u0 = u[i] as number;
-		const v1 = i + 1 < length ? (v[i + 1] as number) : 0;
-		const w1 = i + 1 < length ? (w[i + 1] as number) : 0;
-		const u1 = i + 1 < length ? (u[i + 1] as number) : 0;
+		const u1 = u[i + 1] as number;
+		const u2 = u[i + 2] as number;
+		const u3 = u[i + 3] as number;
 		let sum0 = 0;
 		let sum1 = 0;
-		if (i + 1 < length) {
-			for (let j = 0; j < i; j++) {
-				const vj = v[j] as number;
-				const wj = w[j] as number;
-				const uj = u[j] as number;
-				const x = (upper[j] as number) - v0 * wj - w0 * vj;
-				const y = (lower[j] as number) - v1 * wj - w1 * vj;
-				upper[j] = x;
-				lower[j] = y;
-				sum0 += x * uj;
-				sum1 += y * uj;
-				product[j] = (product[j] as number) + x * u0 + y * u1;
-			}
-			const across = (lower[i] as number) - v1 * w0 - w1 * v0;
-			const corner = (lower[i + 1] as number) - 2 * v1 * w1;
-			lower[i] = across;
-			lower[i + 1] = corner;
-			sum0 += across * u1;
-			product[i + 1] = sum1 + across * u0 + corner * u1;
-		} else {
-			for (let j = 0; j < i; j++) {
-				const x = (upper[j] as number) - v0 * (w[j] as number) - w0 * (v[j] as number);
-				upper[j] = x;
-				sum0 += x * (u[j] as number);
-				product[j] = (product[j] as number) + x * u0;
-			}
+		let sum2 = 0;
+		let sum3 = 0;
+		for (let j = 0; j < i; j++) {
+			const uj = u[j] as number;
+			const x0 = row0[j] as number;
+			const x1 = row1[j] as number;
+			const x2 = row2[j] as number;
+			const x3 = row3[j] as number;
+			sum0 += x0 * uj;
+			sum1 += x1 * uj;
+			sum2 += x2 * uj;
+			sum3 += x3 * uj;
+			product[j] = (product[j] as number) + (x0 * u0 + x1 * u1) + (x2 * u2 + x3 * u3);
 		}
-		const head = (upper[i] as number) - 2 * v0 * w0;
-		upper[i] = head;
-		product[i] = sum0 + head * u0;
+		product[i] = sum0;
+		product[i + 1] = sum1;
+		product[i + 2] = sum2;
+		product[i + 3] = sum3;
+		for (let k = i; k < i + 4; k++) addRow(a, size, u, product, k, i);
 	}
+	for (let i = whole; i < length; i++) {
+		product[i] = 0;
+		addRow(a, size, u, product, i, 0);
+	}
+}
+
+/** Adds what columns `from` to `row` of a row of the triangle, and of the column that mirrors it, contribute to A·u. */
+function addRow(a: Float64Array, size: number, u: Float64Array, product: Float64Array, row: number, from: number): void {
+	const here = u[row] as number;
+	let sum = (a[row * size + row] as number) * here;
+	for (let j = from; j < row; j++) {
+		const x = a[row * size + j] as number;
+		sum += x * (u[j] as number);
+		product[j] = (product[j] as number) + x * here;
+	}
+	product[row] = (product[row] as number) + sum;
 }
 
 /**

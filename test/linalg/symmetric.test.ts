@@ -101,10 +101,10 @@ describe("leadingEigen", () => {
 });
 
 describe("implicitQL with vectors, the fallback", () => {
-	it("diagonalises_the_tridiagonal_matrix", () => {
+	it("diagonalises_the_tridiagonal_matrix", async () => {
 		const matrix = wilkinson(10);
 		const size = matrix.rows;
-		const reduced = tridiagonalize(Float64Array.from(matrix.to1DArray()), size);
+		const reduced = await tridiagonalize(Float64Array.from(matrix.to1DArray()), size, products);
 		const rows = Float64Array.from(Matrix.eye(size).to1DArray());
 		const values = implicitQL(reduced, rows);
 		const t = Matrix.diag([...reduced.diagonal]);
