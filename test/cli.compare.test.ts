@@ -45,6 +45,19 @@ describe("compare", () => {
 		expect(teacher.millisecondsPerToken).toBeGreaterThan(0);
 	});
 
+	it("memory_is_the_models_own_whatever_the_caller_holds", () => {
+		const script = `
+			import { footprintApart } from ${JSON.stringify(path.resolve(CLI, "../compare/footprint.js"))};
+			const held = Buffer.alloc(6e8, 1);
+			const request = { input: ${JSON.stringify(SOTU)}, threads: 1, prompt: [0], source: [], steps: 1 };
+			console.log((await footprintApart(request)).peakBytes, held.length);
+		`;
+		const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", script], { encoding: "utf8" });
+		const [peak = Number.NaN] = stdout.split(" ").map(Number);
+		expect(peak).toBeGreaterThan(7e6);
+		expect(peak).toBeLessThan(3e8);
+	});
+
 	it("prints_a_table_and_writes_the_same_figures_as_json", () => {
 		const result = run(
 			"teacher.onnx",

@@ -80,15 +80,28 @@ function sized(prompt: Rows, { batch = 1, length = prompt.length }: TextModel["f
 /** What the child process answers. */
 export type FootprintAnswer = { readonly footprint: Footprint } | { readonly failure: string };
 
+/** The argument of a child process that only starts another one; see {@link footprintApart}. */
+export const RELAY = "relay";
+
 /**
- * Times one model in a child process, with its memory.
+ * Times one model in a process of its own, with its memory. A process in between starts it: on Linux a new process counts
+ * its parent's memory as its own peak (exec takes over ru_maxrss), so that the parent must be small.
  * @throws DistembError `engine` if the process cannot be started or fails
  */
-export function footprintApart(request: FootprintRequest, signal: AbortSignal | undefined): Promise<Footprint> {
+export function footprintApart(request: FootprintRequest, signal?: AbortSignal): Promise<Footprint> {
+	return inChild(request, [RELAY], signal);
+}
+
+/** For the process in between. */
+export function footprintBelow(request: FootprintRequest): Promise<Footprint> {
+	return inChild(request, []);
+}
+
+function inChild(request: FootprintRequest, args: readonly string[], signal?: AbortSignal): Promise<Footprint> {
 	return new Promise((resolve, reject) => {
 		const fail = (reason: string, cause?: unknown) => reject(new DistembError("engine", reason, { at: request.input, cause }));
-		// Its own flags only: those of the parent (a debugger's port, a test runner's loader) are not for it.
-		const child = fork(new URL("./footprint-child.js", import.meta.url), [], {
+		// Without the parent's flags: a debugger's port or a test runner's loader is not for it.
+		const child = fork(new URL("./footprint-child.js", import.meta.url), args, {
 			execArgv: [],
 			stdio: ["ignore", "ignore", "ignore", "ipc"],
 		});
