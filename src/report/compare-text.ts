@@ -9,7 +9,8 @@ const number = (value: number): string =>
 	Math.abs(value) >= 1e5 ? value.toExponential(2) : value.toFixed(Math.abs(value) >= 1000 ? 0 : 2);
 const nats = (value: number): string => value.toFixed(4);
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
-const signed = (text: string): string => (text.startsWith("-") ? text.replace("-", "−") : `+${text}`);
+/** With its sign; what rounds to zero has none of its own. */
+const signed = (text: string): string => (/^-.*[1-9]/.test(text) ? text.replace("-", "−") : `+${text.replace(/^-/, "")}`);
 const relative = (teacher: number, student: number): string => (teacher === 0 ? "" : signed(percent(student / teacher - 1)));
 
 /** What `compare` prints. */

@@ -19,7 +19,7 @@ export interface ComparedModel {
 	readonly hasPast: boolean;
 	/** Time the engine takes to open the graphs, files in the system's cache. */
 	readonly loadMilliseconds?: number;
-	/** Median at batch 1, the best of three processes: per decoded token; of models that do not decode, of one text divided by its tokens. */
+	/** Median at batch 1, the best of up to three processes: per decoded token; of models that do not decode, of one text divided by its tokens. */
 	readonly millisecondsPerToken?: number;
 	/** Peak resident memory of a process of its own that loads the model and runs it at batch 1, above that of the bare engine. */
 	readonly peakBytes?: number;
