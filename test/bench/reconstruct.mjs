@@ -1,11 +1,17 @@
 // Benchmark of the reconstruction: ours against the same closed form, and the SVD, in NumPy; each in processes of its own, in turn.
-// usage: [PYTHON=…] node test/bench/reconstruct.mjs [--rounds 3] [--runs 2] [--size 32000x256 …]     (after npm run build)
+// usage: [PYTHON=…] node test/bench/reconstruct.mjs [--rounds 3] [--runs 3] [--size 32000x256 …]     (after npm run build)
+//
+// Three comparisons, ours over NumPy's, least time and median of the rounds:
+//   from the file    one run in a fresh process; both read the table from the file within the measured time
+//   warm             the runs after the first in one process; NumPy has the table in memory, ours reads it from the file
+//   whole process    from start to exit of the processes of the first comparison: interpreter, modules, engine, everything
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { mkdtempSync, openSync, readSync, rmSync } from "node:fs";
+import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { writeTable } from "./tables.mjs";
 
 const SELF = fileURLToPath(import.meta.url);
 const PYTHON = process.env.PYTHON ?? "python3";
@@ -17,7 +23,7 @@ const { values: options, positionals } = parseArgs({
 	allowPositionals: true,
 	options: {
 		rounds: { type: "string", default: "3" },
-		runs: { type: "string", default: "2" },
+		runs: { type: "string", default: "3" },
 		size: { type: "string", multiple: true, default: ["32000x256", "49152x576", "151936x1024"] },
 		threads: { type: "string", default: String(availableParallelism()) },
 	},
@@ -26,8 +32,8 @@ const { values: options, positionals } = parseArgs({
 if (positionals[0] === "child") await ours(...positionals.slice(1));
 else compare();
 
-/** One process of ours: times the reconstruction from the file, products and left factor included; prints one JSON line. */
-async function ours(path, rows, cols, runs) {
+/** One process of ours: times the reconstruction from the file, engine and left factor included; prints one JSON line. */
+async function ours(path, rows, cols, runs, withError) {
 	const [{ truncatedSvd }, { factorError }, { blockRows }, { engineProducts }] = await Promise.all(
 		["linalg/svd", "linalg/error", "linalg/rows", "runtime/products"].map((name) => import(`../../dist/src/${name}.js`)),
 	);
@@ -43,12 +49,14 @@ async function ours(path, rows, cols, runs) {
 			left.set(await svd.project(first, Math.min(source.rows, first + blockRows(source.cols))), first * RANK);
 		}
 		seconds.push((performance.now() - start) / 1000);
-		const right = Float32Array.from(
-			{ length: RANK * source.cols },
-			(_, index) => svd.right[(index % source.cols) * RANK + Math.floor(index / source.cols)],
-		);
-		const factors = { rank: RANK, left: (from, to) => left.subarray(from * RANK, to * RANK), right };
-		if (run === 0) error = (await factorError(source, factors, products)).relative;
+		if (run === 0 && withError === "error") {
+			const right = Float32Array.from(
+				{ length: RANK * source.cols },
+				(_, index) => svd.right[(index % source.cols) * RANK + Math.floor(index / source.cols)],
+			);
+			const factors = { rank: RANK, left: (from, to) => left.subarray(from * RANK, to * RANK), right };
+			error = (await factorError(source, factors, products)).relative;
+		}
 		await products.close();
 	}
 	process.stdout.write(`${JSON.stringify({ seconds, error, peak: process.resourceUsage().maxRSS * 1024 })}\n`);
@@ -89,71 +97,59 @@ function compare() {
 
 /** Rounds in which the candidates take turns, so that a busy machine is busy for all of them. */
 function compareOn(path, rows, cols, numpy) {
+	const mine = (runs, ...more) => run(process.execPath, [SELF, "child", path, rows, cols, runs, ...more, "--threads", options.threads]);
 	const peer = (method, runs) => run(PYTHON, [join(dirname(SELF), "reconstruct_peer.py"), path, rows, cols, RANK, runs, method]);
-	const results = { ours: [], closed: [], svd: [] };
+	const results = { ours: [], warm: [], file: [], closed: [], svd: [] };
 	for (let round = 0; round < Number(options.rounds); round++) {
-		results.ours.push(run(process.execPath, [SELF, "child", path, rows, cols, options.runs, "--threads", options.threads]));
-		if (!numpy) continue;
-		results.closed.push(peer("closed", options.runs));
-		if (round === 0 && rows * cols <= LARGEST_SVD) results.svd.push(peer("svd", 1));
+		results.ours.push(mine(1));
+		if (numpy) results.file.push(peer("file", 1));
+		results.warm.push(mine(options.runs, "error"));
+		if (numpy) results.closed.push(peer("closed", options.runs));
+		if (numpy && round === 0 && rows * cols <= LARGEST_SVD) results.svd.push(peer("svd", 1));
 	}
-	print(`${rows}×${cols}, rank ${RANK}, ${options.threads} threads`);
-	const names = { ours: "ours, from the file", closed: "NumPy closed form, in memory", svd: "NumPy svd, in memory" };
-	const [mine] = [summary(results.ours)];
-	for (const [name, found] of Object.entries(results)) {
-		if (found.length === 0) continue;
-		const { least, median, error, peak } = summary(found);
-		const ratio =
-			name === "ours" ? "" : `   ours takes ${(mine.least / least).toFixed(2)}× (least), ${(mine.median / median).toFixed(2)}× (median)`;
-		print(
-			`  ${names[name].padEnd(30)} ${least.toFixed(3)} s least, ${median.toFixed(3)} s median, peak ${(peak / 2 ** 20).toFixed(0)} MiB, error ${error.toFixed(6)}${ratio}`,
-		);
-	}
+	print(`${rows}×${cols}, rank ${RANK}, ${options.threads} threads, load ${loadavg()[0].toFixed(1)}`);
+	const { warm, ours: cold } = results;
+	line("from the file", timesOf(cold), timesOf(results.file));
+	line("warm", warmTimesOf(warm), warmTimesOf(results.closed));
+	line("whole process", wholeOf(cold), wholeOf(results.file));
+	line("against np.linalg.svd in memory", timesOf(cold), timesOf(results.svd));
+	const about = (name, found) => (found.length === 0 ? "" : `   ${name}: error ${found[0].error.toFixed(6)}, peak ${mebibytes(found)}`);
+	print(`${about("ours", warm)}${about("NumPy", results.closed)}`);
 }
 
-function summary(found) {
-	const seconds = found.flatMap((each) => each.seconds).sort((a, b) => a - b);
-	return {
-		least: seconds[0],
-		median: seconds[seconds.length >> 1],
-		error: found[0].error,
-		peak: Math.max(...found.map((each) => each.peak)),
-	};
+function timesOf(found) {
+	return found.flatMap(({ seconds }) => seconds);
+}
+
+function warmTimesOf(found) {
+	return found.flatMap(({ seconds }) => (seconds.length > 1 ? seconds.slice(1) : seconds));
+}
+
+function wholeOf(found) {
+	return found.map(({ whole }) => whole);
+}
+
+function mebibytes(found) {
+	return `${(Math.max(...found.map(({ peak }) => peak)) / 2 ** 20).toFixed(0)} MiB`;
+}
+
+function line(name, mine, theirs) {
+	if (mine.length === 0) return;
+	const [a, b] = [mine, theirs].map((times) => times.toSorted((one, other) => one - other));
+	const median = (times) => times[times.length >> 1];
+	const text = (times) => `${times[0].toFixed(3)} s least, ${median(times).toFixed(3)} s median`;
+	const ratios = b.length === 0 ? "" : `   NumPy ${text(b)}   ratio ${(a[0] / b[0]).toFixed(2)}, ${(median(a) / median(b)).toFixed(2)}`;
+	print(`  ${name.padEnd(32)} ours ${text(a)}${ratios}`);
 }
 
 function run(command, args) {
+	const start = performance.now();
 	const { status, stdout, stderr } = spawnSync(command, args.map(String), { encoding: "utf8", maxBuffer: 2 ** 24 });
+	const whole = (performance.now() - start) / 1000;
 	if (status !== 0) throw new Error(`${command} ${args.join(" ")}: ${stderr}`);
-	return JSON.parse(stdout);
+	return { ...JSON.parse(stdout), whole };
 }
 
-/** A table like a trained one: a mean row, and columns mixed from directions of falling size. Repeatable. */
-function writeTable(path, rows, cols) {
-	const file = openSync(path, "w");
-	let state = 1;
-	const uniform = () => {
-		state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-		return state / 2 ** 32 - 0.5;
-	};
-	const scales = Float32Array.from({ length: cols }, (_, column) => (1 + column) ** -0.4);
-	const mean = Float32Array.from({ length: cols }, uniform);
-	const block = new Float32Array(1024 * cols);
-	for (let start = 0; start < rows; start += 1024) {
-		const count = Math.min(1024, rows - start);
-		for (let row = 0; row < count; row++) {
-			const common = uniform();
-			for (let column = 0; column < cols; column++) {
-				// Neighbouring columns are mixed, so that the directions are not the axes.
-				const fresh = uniform() * scales[column];
-				const before = column === 0 ? 0 : block[row * cols + column - 1];
-				block[row * cols + column] = 0.3 * mean[column] + fresh + 0.5 * before + 0.1 * common;
-			}
-		}
-		writeSync(file, block, 0, count * cols * 4);
-	}
-	closeSync(file);
-}
-
-function print(line) {
-	process.stdout.write(`${line}\n`);
+function print(text) {
+	process.stdout.write(`${text}\n`);
 }

@@ -1,5 +1,5 @@
 # The peer of reconstruct.mjs: the same reconstruction in NumPy, on a raw float32 table; prints one JSON line.
-# usage: reconstruct_peer.py FILE ROWS COLS RANK RUNS closed|svd
+# usage: reconstruct_peer.py FILE ROWS COLS RANK RUNS closed|svd|file     (file: the closed form, with reading the file in the time)
 import json
 import resource
 import sys
@@ -20,19 +20,27 @@ def svd(table, rank):
     return u[:, :rank] * s[:rank], vt[:rank]
 
 
+def squared_error(table, left, right):
+    """Relative error of the product, by blocks of rows."""
+    error = norm = 0.0
+    for first in range(0, len(table), 4096):
+        block = table[first : first + 4096]
+        error += float(np.square(block - left[first : first + 4096] @ right, dtype=np.float64).sum())
+        norm += float(np.square(block, dtype=np.float64).sum())
+    return (error / norm) ** 0.5
+
+
 path, rows, cols, rank, runs, method = sys.argv[1:]
 rows, cols, rank, runs = int(rows), int(cols), int(rank), int(runs)
-table = np.fromfile(path, np.float32).reshape(rows, cols)
+table = None if method == "file" else np.fromfile(path, np.float32).reshape(rows, cols)
 seconds = []
 for _ in range(runs):
     start = time.perf_counter()
-    left, right = {"closed": closed, "svd": svd}[method](table, rank)
+    if method == "file":
+        left, right = closed(np.fromfile(path, np.float32).reshape(rows, cols), rank)
+    else:
+        left, right = {"closed": closed, "svd": svd}[method](table, rank)
     seconds.append(time.perf_counter() - start)
-error = 0.0
-norm = 0.0
-for first in range(0, rows, 4096):
-    block = table[first : first + 4096]
-    error += float(np.square(block - left[first : first + 4096] @ right, dtype=np.float64).sum())
-    norm += float(np.square(block, dtype=np.float64).sum())
+error = 0.0 if method == "file" else squared_error(table, left, right)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-print(json.dumps({"seconds": seconds, "error": (error / norm) ** 0.5, "peak": peak, "numpy": np.__version__}))
+print(json.dumps({"seconds": seconds, "error": error, "peak": peak, "numpy": np.__version__}))
