@@ -18,12 +18,17 @@ export interface RowBlock {
 	readonly values: Float32Array;
 }
 
-/** Values in one block: 8 MB of float32. Larger blocks gain no speed, and the products' copies of a block stay small beside the table. */
-const BLOCK_VALUES = 2 ** 21;
+/** Rows of a block, if that makes neither tiny blocks nor large ones: panels of so many rows stay in a core's cache while they are multiplied. */
+const BLOCK_ROWS = 2048;
+
+/** Values in one block: 2 MB to 8 MB of float32. */
+const BLOCK_VALUES = { least: 2 ** 19, most: 2 ** 21 } as const;
 
 /** Rows that {@link rowBlocks} reads at a time from a table of this width. */
 export function blockRows(cols: number): number {
-	return Math.max(64, Math.floor(BLOCK_VALUES / Math.max(1, cols)));
+	const width = Math.max(1, cols);
+	const rows = Math.max(BLOCK_ROWS, Math.floor(BLOCK_VALUES.least / width));
+	return Math.max(64, Math.min(rows, Math.floor(BLOCK_VALUES.most / width)));
 }
 
 /** A table in memory (row-major, not copied). Throws `internal` if the length does not fit. */

@@ -52,9 +52,16 @@ class Updates {
 	readonly #size: number;
 	/** Vectors v in rows 0 to PANEL − 1, w in those after them. */
 	readonly #vectors: Float64Array;
+	/** Room for the products. */
+	readonly #left: Float64Array;
+	readonly #right: Float64Array;
+	readonly #product: Float64Array;
 
 	constructor(size: number) {
 		this.#size = size;
+		this.#left = new Float64Array(2 * PANEL * size);
+		this.#right = new Float64Array(2 * PANEL * size);
+		this.#product = new Float64Array(size * size);
 		this.#vectors = new Float64Array(2 * PANEL * size);
 	}
 
@@ -92,8 +99,7 @@ class Updates {
 	/** Makes the updates on the leading triangle of width `length`. */
 	async flush(a: Float64Array, length: number, products: DenseProducts): Promise<void> {
 		const { count } = this;
-		const left = new Float64Array(2 * count * length);
-		const right = new Float64Array(2 * count * length);
+		const [left, right] = [this.#left, this.#right];
 		for (let k = 0; k < count; k++) {
 			const [v, w] = this.#pair(k, length);
 			left.set(v, k * length);
@@ -102,7 +108,7 @@ class Updates {
 			right.set(v, (count + k) * length);
 		}
 		const shape = { rows: length, inner: 2 * count, columns: length, transposeA: true };
-		const update = await products.multiply(left, right, shape, new Float64Array(length * length));
+		const update = await products.multiply(left, right, shape, this.#product);
 		for (let i = 0; i < length; i++) {
 			const row = a.subarray(i * this.#size, i * this.#size + i + 1);
 			const from = update.subarray(i * length, i * length + i + 1);
