@@ -1,0 +1,54 @@
+// What a training session runs: a graph that computes a loss and its gradients at one batch and length.
+import type { Graph, GraphOutput, Value } from "../../ir/graph.js";
+import { Model } from "../../ir/graph.js";
+import type { SourceFile } from "../../onnx/source.js";
+
+/** A tensor that is trained: a graph input, fed in every run. */
+export interface TrainedParameter {
+	readonly value: Value;
+	readonly dims: readonly number[];
+	/** The loss's gradient with respect to it, of the same sizes; float32. */
+	readonly gradient: Value;
+	/** Row-major; copied when training begins. */
+	readonly initial: Float32Array;
+	/** False: weight decay leaves it alone (norms and biases). */
+	readonly decays: boolean;
+}
+
+/** A loss and its gradients, in a graph of fixed sizes. Whoever differentiates the graph makes it; see gradient/. */
+export interface TrainingProgram {
+	readonly graph: Graph;
+	/** One float32 element. */
+	readonly loss: Value;
+	readonly parameters: readonly TrainedParameter[];
+	/** The file that payloads of the graph's constants lie in. */
+	readonly source?: SourceFile | undefined;
+}
+
+/**
+ * The model to hand to the engine: its outputs are the loss and the gradients, and only nodes that these need are in it.
+ * It shares nodes with the graph, which stays as it is.
+ */
+export function modelOf({ graph, loss, parameters }: TrainingProgram): Model {
+	const wanted = [loss, ...parameters.map(({ gradient }) => gradient)];
+	const needed = new Set<Value | undefined>(wanted);
+	const nodes = graph.nodes.toReversed().filter((node) => {
+		const isNeeded = node.outputs.some((value) => value !== undefined && needed.has(value));
+		if (isNeeded) for (const value of node.inputs) needed.add(value);
+		return isNeeded;
+	});
+	const original = graph.model;
+	const model = new Model(original.irVersion, original.opsets, graph.name, original.carried, graph.carried);
+	const info = { type: undefined, carried: undefined };
+	const outputs: GraphOutput[] = wanted.map((value) => ({ value, info }));
+	Object.assign(model, { functions: original.functions });
+	Object.assign(model.graph, {
+		inputs: graph.inputs,
+		initializers: graph.initializers.filter((value) => needed.has(value) || value.uses.size > 0),
+		sparse: graph.sparse,
+		nodes: nodes.toReversed(),
+		outputs,
+		described: [],
+	});
+	return model;
+}

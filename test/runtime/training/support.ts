@@ -1,0 +1,98 @@
+// A factorized language model under training: the passes up to the factors, its original as teacher, and batches.
+import path from "node:path";
+import { factorize } from "../../../passes/factorize/index.js";
+import { locate } from "../../../passes/locate/index.js";
+import { reconstruct } from "../../../passes/reconstruct/index.js";
+import { readNpyTokens } from "../../../src/data/npy.js";
+import { openBundle } from "../../../src/onnx/index.js";
+import { COMPILE_DEFAULTS } from "../../../src/options.js";
+import { runPass } from "../../../src/pass.js";
+import { uniform } from "../../../src/random.js";
+import type { Rows } from "../../../src/runtime/decode/feeds.js";
+import { stepFeeds } from "../../../src/runtime/decode/feeds.js";
+import { tensorOf } from "../../../src/runtime/numbers.js";
+import type { Feeds } from "../../../src/runtime/session.js";
+import { openTeacher, type Teacher } from "../../../src/runtime/training/teacher.js";
+import type { Reconstructed, Table } from "../../../src/state.js";
+import { type Distillation, type DistillationSpec, distillationOf, INPUTS } from "./graph.js";
+
+export interface Shape {
+	readonly batch: number;
+	readonly length: number;
+}
+
+export interface Setup extends Shape {
+	readonly folder: string;
+	readonly rank: number;
+	readonly threads: number;
+	readonly embedding?: DistillationSpec["embedding"];
+	readonly crossEntropy?: number;
+}
+
+export interface Student {
+	readonly state: Reconstructed;
+	readonly distillation: Distillation;
+	readonly teacher: Teacher;
+	/** What the training graph reads for these rows; the teacher's logits are in one tensor that the next call overwrites. */
+	readonly feedsOf: (rows: Rows, extra?: Feeds) => Promise<Feeds>;
+	readonly close: () => Promise<void>;
+}
+
+/** The model of `folder`, factorized, with the graph that trains its factors. */
+export async function openStudent({ folder, rank, threads, batch, length, embedding, crossEntropy }: Setup): Promise<Student> {
+	const file = path.join(folder, "model.onnx");
+	const bundle = openBundle(file);
+	const runner = { threads, seed: 0, records: [] };
+	const files = bundle.models.map(({ name, open }) => ({ name, path: open.path, model: open.model, bytes: open.source.size }));
+	const located = await runPass(locate({}), { kind: bundle.kind, path: bundle.path, files }, runner);
+	const sized = await runPass(factorize({ ...COMPILE_DEFAULTS, size: { rank } }), located, runner);
+	const state = await runPass(reconstruct({ method: "svd" }), sized, runner);
+	const [opened] = bundle.models;
+	if (opened === undefined) throw new Error("no model");
+	const spec = { groups: state.groups, batch, length, temperature: 1, threads, embedding, crossEntropy, source: opened.open.source };
+	const distillation = await distillationOf(opened.open.model, spec);
+	const { roles } = distillation;
+	const vocabulary = state.groups[0]?.vocabulary.table.rows ?? 0;
+	const teacher = await openTeacher(file, roles, { threads, batch, length, vocabulary });
+	return {
+		state,
+		distillation,
+		teacher,
+		feedsOf: async (rows, extra = {}) => ({
+			...stepFeeds(roles, { tokens: rows, position: 0 }),
+			[INPUTS.teacher]: await teacher.logits(rows),
+			[INPUTS.weights]: tensorOf("float32", [batch, length], (index) => rows.mask?.[index] ?? 1),
+			...extra,
+		}),
+		close: async () => {
+			await teacher.close();
+			bundle.close();
+		},
+	};
+}
+
+/** Batches of windows at seeded places of a stream of token ids. */
+export function windowsOf(file: string, { batch, length }: Shape, seed: number): () => Rows {
+	const tokens = readNpyTokens(file);
+	const random = uniform(seed);
+	return () => {
+		const ids = new Int32Array(batch * length);
+		for (let row = 0; row < batch; row++) {
+			const start = Math.floor(random() * (tokens.length - length));
+			ids.set(tokens.subarray(start, start + length), row * length);
+		}
+		return { batch, length, ids };
+	};
+}
+
+/** Inputs of the embedding term for `count` uniformly drawn tokens, each with weight 1 / count. */
+export function tokenFeeds(table: Table, count: number, random: () => number): Feeds {
+	const ids = Int32Array.from({ length: count }, () => Math.floor(random() * table.rows));
+	const original = new Float32Array(count * table.cols);
+	for (const [index, id] of ids.entries()) original.set(table.read(id, id + 1), index * table.cols);
+	return {
+		[INPUTS.tokens]: tensorOf("int64", [count], (index) => ids[index] ?? 0),
+		[INPUTS.original]: { dtype: "float32", dims: [count, table.cols], data: original },
+		[INPUTS.tokenWeights]: tensorOf("float32", [count], () => 1 / count),
+	};
+}
