@@ -2,8 +2,8 @@
 import { DistembError } from "../../errors.js";
 import { encodeToBytes } from "../../onnx/index.js";
 import { type EngineTensor, type Feeds, openSession, type Session } from "../session.js";
-import { ADAMW_DEFAULTS, type AdamWOptions, type AdamWState, adamW, normOf } from "./adamw.js";
-import { modelOf, type TrainingProgram } from "./program.js";
+import { AdamW, type AdamWOptions, type AdamWState } from "./adamw.js";
+import { modelOf, type TrainedParameter, type TrainingProgram } from "./program.js";
 import { rateAt, type Schedule } from "./schedule.js";
 
 export interface TrainingOptions extends Partial<AdamWOptions> {
@@ -43,24 +43,17 @@ export async function openTraining(program: TrainingProgram, options: TrainingOp
 	return new Training(session, program, options);
 }
 
-interface Slot extends AdamWState {
-	readonly name: string;
-	readonly gradientName: string;
-	readonly dims: readonly number[];
-}
-
 /** Parameters under training. All arrays are made once: memory does not grow with the steps. */
 export class Training {
 	/** Kept apart from the schedule, so that a rollback can lower all rates from then on. */
 	rateFactor = 1;
 	private done = 0;
-	private readonly slots: readonly Slot[];
-	private readonly lossName: string;
+	private readonly adam: AdamW;
+	private readonly names: readonly string[];
 	private readonly loss = new Float32Array(1);
 	private readonly feeds: Feeds;
 	private readonly fetches: Feeds;
 	private readonly schedule: Schedule;
-	private readonly adam: AdamWOptions;
 
 	constructor(
 		private readonly session: Session,
@@ -68,23 +61,25 @@ export class Training {
 		{ schedule, threads: _threads, at: _at, ...adam }: TrainingOptions,
 	) {
 		this.schedule = schedule;
-		this.adam = { ...ADAMW_DEFAULTS, ...adam };
-		this.lossName = loss.name;
-		this.slots = parameters.map(({ value, gradient, dims, initial, decays }) => ({
-			name: value.name,
-			gradientName: gradient.name,
-			dims,
-			values: initial.slice(),
-			gradient: new Float32Array(initial.length),
-			mean: new Float32Array(initial.length),
-			square: new Float32Array(initial.length),
-			decays,
-		}));
-		this.feeds = Object.fromEntries(this.slots.map(({ name, values, dims }) => [name, float32(values, dims)]));
-		this.fetches = {
-			[this.lossName]: float32(this.loss, []),
-			...Object.fromEntries(this.slots.map(({ gradientName, gradient, dims }) => [gradientName, float32(gradient, dims)])),
-		};
+		this.adam = new AdamW(parameters, adam);
+		this.names = parameters.map(({ value }) => value.name);
+		const { states } = this.adam;
+		const tensors = (name: (parameter: TrainedParameter) => string, array: (state: AdamWState) => Float32Array) =>
+			parameters.flatMap((parameter, index) => {
+				const state = states[index];
+				return state === undefined ? [] : [[name(parameter), float32(array(state), parameter.dims)] as const];
+			});
+		this.feeds = Object.fromEntries(
+			tensors(
+				({ value }) => value.name,
+				({ values }) => values,
+			),
+		);
+		const gradients = tensors(
+			({ gradient }) => gradient.name,
+			({ gradient }) => gradient,
+		);
+		this.fetches = { [loss.name]: float32(this.loss, []), ...Object.fromEntries(gradients) };
 	}
 
 	/** Steps done. */
@@ -94,12 +89,12 @@ export class Training {
 
 	/** Current elements of every parameter by name. Steps write into these arrays: copy what must last. */
 	get parameters(): ReadonlyMap<string, Float32Array> {
-		return new Map(this.slots.map(({ name, values }) => [name, values]));
+		return this.byName(({ values }) => values);
 	}
 
 	/** Gradients of the last {@link step} or {@link measure}, by the parameter's name; overwritten by the next. */
 	get gradients(): ReadonlyMap<string, Float32Array> {
-		return new Map(this.slots.map(({ name, gradient }) => [name, gradient]));
+		return this.byName(({ gradient }) => gradient);
 	}
 
 	/**
@@ -108,10 +103,10 @@ export class Training {
 	 */
 	async step(batch: Feeds): Promise<StepResult> {
 		const loss = await this.measure(batch);
-		const gradientNorm = normOf(this.slots.map(({ gradient }) => gradient));
+		const gradientNorm = this.adam.gradientNorm();
 		const rate = this.rateFactor * rateAt(this.schedule, this.done + 1);
 		const applied = Number.isFinite(loss) && Number.isFinite(gradientNorm);
-		if (applied) adamW(this.slots, ++this.done, rate, gradientNorm, this.adam);
+		if (applied) this.adam.update(++this.done, rate, gradientNorm);
 		return { loss, gradientNorm, rate, applied };
 	}
 
@@ -123,7 +118,7 @@ export class Training {
 
 	/** A copy of parameters, moments and step count. */
 	snapshot(): Snapshot {
-		const states = this.slots.map(({ values, mean, square }) => ({
+		const states = this.adam.states.map(({ values, mean, square }) => ({
 			values: values.slice(),
 			mean: mean.slice(),
 			square: square.slice(),
@@ -133,17 +128,21 @@ export class Training {
 
 	/** Goes back (or on) to a snapshot; the snapshot can be used again. */
 	restore({ step, states }: Snapshot): void {
-		for (const [index, { values }] of this.slots.entries()) {
+		for (const [index, { values }] of this.adam.states.entries()) {
 			if (states[index]?.values.length !== values.length) throw new DistembError("internal", "a snapshot of other parameters");
 		}
-		for (const [index, slot] of this.slots.entries()) {
+		for (const [index, { values, mean, square }] of this.adam.states.entries()) {
 			const saved = states[index];
 			if (saved === undefined) continue;
-			slot.values.set(saved.values);
-			slot.mean.set(saved.mean);
-			slot.square.set(saved.square);
+			values.set(saved.values);
+			mean.set(saved.mean);
+			square.set(saved.square);
 		}
 		this.done = step;
+	}
+
+	private byName(array: (state: AdamWState) => Float32Array): Map<string, Float32Array> {
+		return new Map(this.adam.states.flatMap((state, index) => [[this.names[index] ?? "", array(state)] as const]));
 	}
 
 	/** Frees the engine's memory. */

@@ -1,52 +1,76 @@
 // AdamW and its schedule against numbers worked out by hand.
 import { describe, expect, it } from "vitest";
-import { ADAMW_DEFAULTS, type AdamWState, adamW, normOf } from "../../../src/runtime/training/adamw.js";
+import { uniform } from "../../../src/random.js";
+import { AdamW, type AdamWOptions } from "../../../src/runtime/training/adamw.js";
 import { rateAt } from "../../../src/runtime/training/schedule.js";
 
-function stateOf(values: readonly number[], gradient: readonly number[], decays = true): AdamWState {
-	const zeros = () => new Float32Array(values.length);
-	return { values: Float32Array.from(values), gradient: Float32Array.from(gradient), mean: zeros(), square: zeros(), decays };
+function adamOf(initial: readonly (readonly number[])[], options: Partial<AdamWOptions> = {}, decays = true): AdamW {
+	return new AdamW(
+		initial.map((values) => ({ initial: Float32Array.from(values), decays })),
+		options,
+	);
 }
 
-describe("adamW", () => {
+/** One step with these gradients. */
+function stepped(adam: AdamW, step: number, rate: number, gradients: readonly (readonly number[])[]): AdamW {
+	for (const [index, gradient] of gradients.entries()) adam.states[index]?.gradient.set(gradient);
+	adam.update(step, rate, adam.gradientNorm());
+	return adam;
+}
+
+const rounded = (values: Float32Array | undefined) => [...(values ?? [])].map((value) => Math.round(value * 1e4) / 1e4);
+
+describe("AdamW", () => {
 	it("moves_by_the_rate_against_the_sign_at_the_first_step", () => {
-		const state = stateOf([1, 2, 3], [0.5, -0.001, 0]);
-		adamW([state], 1, 0.1, normOf([state.gradient]), ADAMW_DEFAULTS);
-		expect([...state.values].map((value) => Math.round(value * 1e4) / 1e4)).toEqual([0.9, 2.1, 3]);
+		const adam = stepped(adamOf([[1, 2, 3], [4]]), 1, 0.1, [[0.5, -0.001, 0], [-0.1]]);
+		expect(adam.states.map(({ values }) => rounded(values))).toEqual([[0.9, 2.1, 3], [4.1]]);
 	});
 
-	it("corrects_the_bias_of_both_moments_at_later_steps", () => {
-		const state = stateOf([0], [1]);
-		for (const [index, gradient] of [1, -2, 0.5].entries()) {
-			state.gradient[0] = gradient;
-			adamW([state], index + 1, 0.01, 1, { ...ADAMW_DEFAULTS, clip: Number.POSITIVE_INFINITY });
+	it("agrees_with_the_formula_in_doubles_over_many_steps_and_elements", () => {
+		const random = uniform(1);
+		const numbers = (length: number) => Array.from({ length }, () => Math.fround(random() - 0.5));
+		const [decay, clip, rate] = [0.1, 0.7, 0.01];
+		const initial = [numbers(7), numbers(1), [], numbers(16)];
+		const adam = adamOf(initial, { decay, clip });
+		const expected = initial.map((values) => values.map((p) => ({ p, m: 0, v: 0 })));
+		for (let step = 1; step <= 20; step++) {
+			const gradients = initial.map(({ length }) => numbers(length));
+			stepped(adam, step, rate, gradients);
+			const scale = Math.min(1, clip / Math.hypot(...gradients.flat()));
+			for (const [index, elements] of expected.entries()) {
+				for (const [at, element] of elements.entries()) {
+					const g = scale * (gradients[index]?.[at] ?? 0);
+					element.m = 0.9 * element.m + 0.1 * g;
+					element.v = 0.99 * element.v + 0.01 * g * g;
+					const direction = element.m / (1 - 0.9 ** step) / (Math.sqrt(element.v / (1 - 0.99 ** step)) + 1e-8);
+					element.p -= rate * (direction + decay * element.p);
+				}
+			}
 		}
-		let [m, v, p] = [0, 0, 0];
-		for (const [index, g] of [1, -2, 0.5].entries()) {
-			m = 0.9 * m + 0.1 * g;
-			v = 0.99 * v + 0.01 * g * g;
-			p -= (0.01 * (m / (1 - 0.9 ** (index + 1)))) / (Math.sqrt(v / (1 - 0.99 ** (index + 1))) + 1e-8);
-		}
-		expect(state.values[0]).toBeCloseTo(p, 7);
+		const differences = expected.flatMap((elements, index) =>
+			elements.map(({ p }, at) => Math.abs(p - (adam.states[index]?.values[at] ?? Number.NaN))),
+		);
+		expect(differences).toHaveLength(24);
+		expect(Math.max(...differences)).toBeLessThan(1e-6);
 	});
 
 	it("scales_gradients_down_to_the_norm_that_is_allowed", () => {
-		const state = stateOf([0, 0], [30, 40]);
-		adamW([state], 1, 0.1, normOf([state.gradient]), { ...ADAMW_DEFAULTS, clip: 5 });
-		expect([...state.mean]).toEqual([expect.closeTo(0.3, 6), expect.closeTo(0.4, 6)]);
+		const { states } = stepped(adamOf([[0, 0]], { clip: 5 }), 1, 0.1, [[30, 40]]);
+		expect(rounded(states[0]?.mean)).toEqual([0.3, 0.4]);
 	});
 
 	it("takes_the_decay_off_the_parameter_itself_and_spares_what_does_not_decay", () => {
-		const [decaying, spared] = [stateOf([2], [0]), stateOf([2], [0], false)];
-		adamW([decaying, spared], 1, 0.1, 0, { ...ADAMW_DEFAULTS, decay: 0.5 });
-		expect([decaying.values[0], spared.values[0]]).toEqual([expect.closeTo(1.9, 6), 2]);
+		const [decaying, spared] = [true, false].map((decays) => stepped(adamOf([[2]], { decay: 0.5 }, decays), 1, 0.1, [[0]]));
+		expect([rounded(decaying?.states[0]?.values), rounded(spared?.states[0]?.values)]).toEqual([[1.9], [2]]);
 	});
-});
 
-describe("normOf", () => {
-	it("takes_all_gradients_together_whatever_their_length", () => {
-		expect(normOf([Float32Array.of(1, 2, 3, 4, 5), Float32Array.of(3)])).toBeCloseTo(8, 12);
-		expect(normOf([Float32Array.of(1, Number.NaN)])).toBeNaN();
+	it("takes_the_norm_of_all_gradients_together_whatever_their_length", () => {
+		const adam = adamOf([[0, 0, 0, 0, 0], [0]]);
+		adam.states[0]?.gradient.set([1, 2, 3, 4, 5]);
+		adam.states[1]?.gradient.set([3]);
+		expect(adam.gradientNorm()).toBeCloseTo(8, 12);
+		adam.states[1]?.gradient.set([Number.NaN]);
+		expect(adam.gradientNorm()).toBeNaN();
 	});
 });
 
