@@ -1,6 +1,6 @@
 // What a training session runs: a graph that computes a loss and its gradients at one batch and length.
-import type { Graph, GraphOutput, Value } from "../../ir/graph.js";
-import { Model } from "../../ir/graph.js";
+import { type Graph, type GraphOutput, Model, type Node, type Value } from "../../ir/graph.js";
+import { graphsBelow, subgraphs } from "../../ir/walk.js";
 import type { SourceFile } from "../../onnx/source.js";
 
 /** A tensor that is trained: a graph input, fed in every run. */
@@ -34,7 +34,7 @@ export function modelOf({ graph, loss, parameters }: TrainingProgram): Model {
 	const needed = new Set<Value | undefined>(wanted);
 	const nodes = graph.nodes.toReversed().filter((node) => {
 		const isNeeded = node.outputs.some((value) => value !== undefined && needed.has(value));
-		if (isNeeded) for (const value of node.inputs) needed.add(value);
+		if (isNeeded) for (const value of readBy(node)) needed.add(value);
 		return isNeeded;
 	});
 	const original = graph.model;
@@ -44,11 +44,22 @@ export function modelOf({ graph, loss, parameters }: TrainingProgram): Model {
 	Object.assign(model, { functions: original.functions });
 	Object.assign(model.graph, {
 		inputs: graph.inputs,
-		initializers: graph.initializers.filter((value) => needed.has(value) || value.uses.size > 0),
+		initializers: graph.initializers.filter((value) => needed.has(value)),
 		sparse: graph.sparse,
 		nodes: nodes.toReversed(),
 		outputs,
 		described: [],
 	});
 	return model;
+}
+
+/** Inputs of a node, and everything that its bodies read. */
+function* readBy(node: Node): Generator<Value | undefined> {
+	yield* node.inputs;
+	for (const { graph } of subgraphs(node)) {
+		for (const body of graphsBelow(graph)) {
+			for (const inner of body.nodes) yield* inner.inputs;
+			for (const { value } of body.outputs) yield value;
+		}
+	}
 }
