@@ -185,46 +185,17 @@ const OPTION_NAMES = [
 	...Object.keys(COMPARE_ARGUMENTS),
 ];
 
+const COMPILE_KEYS = [
+	...["rank", "ratio", "targetSize", "inputRank", "outputRank", "dtype", "ops", "method", "seed", "overwrite", "allowLarger", "dryRun"],
+	...["embedding", "head", "keepOtherReaders", "threads"],
+] as const;
+
 type Parsed = Omit<CompileOptions, "signal" | "onProgress"> & Output;
 
 /** The options that `compile` understands, without what yargs adds. */
 function pick(parsed: Parsed): CompileOptions {
-	const {
-		rank,
-		ratio,
-		targetSize,
-		inputRank,
-		outputRank,
-		dtype,
-		ops,
-		method,
-		seed,
-		overwrite,
-		allowLarger,
-		dryRun,
-		embedding,
-		head,
-		keepOtherReaders,
-		threads,
-	} = parsed;
-	return {
-		rank,
-		ratio,
-		targetSize,
-		inputRank,
-		outputRank,
-		dtype,
-		ops,
-		method,
-		seed,
-		overwrite,
-		allowLarger,
-		dryRun,
-		embedding,
-		head,
-		keepOtherReaders,
-		threads,
-	};
+	const known = new Set<string>(COMPILE_KEYS);
+	return Object.fromEntries(Object.entries(parsed).filter(([name]) => known.has(name)));
 }
 
 try {
