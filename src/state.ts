@@ -1,4 +1,4 @@
-// What is known after each pass: Loaded → Located → Factorized → Reconstructed → Quantized → Verified. Types only.
+// What is known after each pass: Loaded → Located → Calibrated → Factorized → Reconstructed → Distilled → Quantized → Verified. Types only.
 import type { DType } from "./ir/dtype.js";
 import type { Attribute, Graph, Model, Node, Value } from "./ir/graph.js";
 import type { Tensor } from "./ir/tensor.js";
@@ -148,6 +148,33 @@ export interface Located extends Loaded {
 	readonly rejected: readonly Rejected[];
 }
 
+// --- Calibrated ------------------------------------------------------------
+
+/**
+ * What data tells about a table, math.md §3: the expected loss in nats per predicted token of an error Δ of its rows is about
+ * ½ Σᵢ Δᵢ (qᵢ M + Dᵢ C) Δᵢᵀ. A vocabulary without lookups has no q and M, one without projections no D and C.
+ */
+export interface Calibration {
+	readonly vocabulary: Vocabulary;
+	/** q: reads of each row by all lookups together, per predicted token, [V]. */
+	readonly frequency: Float64Array | undefined;
+	/** M: second moment of the loss's gradient at the lookups' outputs, labels sampled from the model; d×d row-major. */
+	readonly gradientMoment: Float64Array | undefined;
+	/** D: E[p(1 − p)] of each row's probability at the projections, [V]. */
+	readonly spread: Float64Array | undefined;
+	/** C: second moment of the hidden states that meet the projections, d×d row-major. */
+	readonly hiddenMoment: Float64Array | undefined;
+	/** Predicted tokens that these are means over; 0 for `id order`. */
+	readonly tokens: number;
+	/** `id order`: neither data nor generated text; weights fall with the id, M = C = I. */
+	readonly source: "data" | "generated" | "id order";
+}
+
+export interface Calibrated extends Located {
+	/** One per vocabulary; empty where the method does not ask for it. */
+	readonly calibrations: readonly Calibration[];
+}
+
 // --- Factorized ------------------------------------------------------------
 
 /** An initializer that holds (or will hold) one factor, in one file. */
@@ -198,6 +225,43 @@ export interface Reconstruction {
 
 export interface Reconstructed extends Factorized {
 	readonly reconstructions: readonly Reconstruction[];
+}
+
+// --- Distilled -------------------------------------------------------------
+
+/** The trained model at one moment. */
+export interface CurvePoint {
+	readonly phase: "head" | "factors" | "all";
+	/** Steps done in all phases. */
+	readonly step: number;
+	/** Since training began. */
+	readonly seconds: number;
+	/** Mean training loss since the point before, as minimised. */
+	readonly loss: number;
+	/** Mean KL(original ‖ student) in nats per predicted token on the validation part, where it was measured. */
+	readonly validation: number | undefined;
+	readonly rate: number;
+}
+
+export interface Distillation {
+	/** The first is the untrained student. */
+	readonly curve: readonly CurvePoint[];
+	/** Steps after which the factors are as they were kept. */
+	readonly best: { readonly step: number; readonly validation: number };
+	readonly stopped: "steps" | "minutes" | "plateau" | "diverged";
+	/** Times that training went back to the best checkpoint at half the rate. */
+	readonly rollbacks: number;
+	/** Training tokens seen. */
+	readonly tokens: number;
+	/** Names of the trained tensors. */
+	readonly trained: readonly string[];
+	/** What could not be trained and why: operators without a gradient. */
+	readonly untrained: readonly string[];
+}
+
+export interface Distilled extends Reconstructed {
+	/** Undefined: nothing was trained; the pass log says why. */
+	readonly distillation: Distillation | undefined;
 }
 
 // --- Quantized -------------------------------------------------------------

@@ -46,6 +46,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 	runtime: ["ir", "onnx", "linalg", "src/errors.ts"],
 	data: ["ir", "src/errors.ts"],
 	metrics: ["src/errors.ts"],
+	training: ["ir", "onnx", "linalg", "gradient", "runtime", "data", "metrics", "src/errors.ts"],
 	report: ["ir", "src/errors.ts"],
 };
 
