@@ -5,9 +5,9 @@ import type { Graph, Model, Node, Value } from "../ir/graph.js";
 
 /**
  * Inlines every If of the main graph whose condition is known, inner ones of the chosen branch too.
- * The results keep their names. Returns how many Ifs went.
+ * The results keep their names. Returns how many Ifs went; `moved` gets the branches' values → what stands for them now.
  */
-export function inlineBranches(model: Model, conditionOf: (condition: Value) => boolean | undefined): number {
+export function inlineBranches(model: Model, conditionOf: (condition: Value) => boolean | undefined, moved: Map<Value, Value>): number {
 	let count = 0;
 	for (let found = 1; found > 0; count += found) {
 		found = 0;
@@ -16,14 +16,14 @@ export function inlineBranches(model: Model, conditionOf: (condition: Value) => 
 			const chosen = node.is("If") && condition !== undefined ? conditionOf(condition) : undefined;
 			const branch = chosen === undefined ? undefined : node.attributes.get(chosen ? "then_branch" : "else_branch");
 			if (branch?.kind !== "graph") continue;
-			inlineBranch(node, branch.value);
+			inlineBranch(node, branch.value, moved);
 			found++;
 		}
 	}
 	return count;
 }
 
-function inlineBranch(node: Node, body: Graph): void {
+function inlineBranch(node: Node, body: Graph, moved: Map<Value, Value>): void {
 	const { graph } = node;
 	const fresh = (value: Value) => freshName(graph.model, value.name);
 	const values = new Map<Value, Value | undefined>();
@@ -49,6 +49,7 @@ function inlineBranch(node: Node, body: Graph): void {
 		addNode(graph, { opType: "Identity", name: `${node.name}/${output.name}`, inputs: [source], outputs: [output] }, node);
 	}
 	removeNode(node);
+	for (const [from, to] of values) if (to !== undefined) moved.set(from, to);
 }
 
 /** Values of the branch that become a result themselves: computed by a node of it, and returned once. */

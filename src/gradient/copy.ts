@@ -1,7 +1,9 @@
 // A model of its own for training: same graph, other operator sets; tensors are shared, nothing else is.
 import { cloneNode } from "../ir/clone.js";
-import { addFunction, addInitializer, addInput, addOutput, addSparse, createModel } from "../ir/edit.js";
+import { addFunction, addInitializer, addInput, addOutput, addSparse, createModel, setAttribute, setTensor } from "../ir/edit.js";
 import type { Model, Value } from "../ir/graph.js";
+import { Tensor } from "../ir/tensor.js";
+import { allGraphs } from "../ir/walk.js";
 
 export interface ModelCopy {
 	readonly model: Model;
@@ -34,4 +36,20 @@ export function copyModel(model: Model, opsets: ReadonlyMap<string, number> = ne
 	}
 	for (const definition of model.functions) addFunction(copy, definition);
 	return { model: copy, values: new Map([...values].flatMap(([from, to]) => (to === undefined ? [] : [[from, to] as const]))) };
+}
+
+/** Tensors of `model` know their bytes themselves from now on: it can be encoded without the file that it comes from. */
+export function detachPayloads(model: Model): void {
+	for (const graph of allGraphs(model)) {
+		for (const value of graph.initializers) if (value.tensor !== undefined) setTensor(value, detached(value.tensor));
+		for (const node of graph.nodes) {
+			for (const [name, held] of [...node.attributes])
+				if (held.kind === "tensor") setAttribute(node, name, { ...held, value: detached(held.value) });
+		}
+	}
+}
+
+function detached(tensor: Tensor): Tensor {
+	const { dtype, dims, data } = tensor;
+	return data === undefined || tensor.carried === undefined ? tensor : new Tensor(dtype, dims, data);
 }

@@ -1,10 +1,10 @@
 // Turns a model into a graph that can be differentiated: functions and branches inlined, opset 18, composite operators taken apart.
 import { DistembError } from "../errors.js";
-import { addInput, removeFunction, removeInitializer, removeNode, replaceUses } from "../ir/edit.js";
+import { addInput, removeFunction, removeInitializer, removeNode, replaceUses, setInput } from "../ir/edit.js";
 import type { Model, Value } from "../ir/graph.js";
 import { inlineCalls } from "../ir/inline.js";
 import { inlineBranches } from "./branch.js";
-import { copyModel } from "./copy.js";
+import { copyModel, detachPayloads } from "./copy.js";
 import { decompose } from "./decompose.js";
 import type { Facts } from "./facts.js";
 import { Ops } from "./ops.js";
@@ -20,7 +20,7 @@ export interface TrainingGraph {
 	readonly model: Model;
 	/** Adds losses and gradients to the copy. */
 	readonly ops: Ops;
-	/** Values of the original's main graph → values of the copy, as far as they are still there. Half precision became float32. */
+	/** Values of the original, in branches too → values of the copy, as far as they are there. Half precision became float32. */
 	readonly values: ReadonlyMap<Value, Value>;
 }
 
@@ -32,16 +32,19 @@ export async function prepareForTraining(model: Model, probe: Probe): Promise<Tr
 	const copy = copyModel(model);
 	while (inlineCalls(copy.model, () => true).length > 0);
 	for (const definition of [...copy.model.functions]) if (!isCalled(copy.model, definition.domain)) removeFunction(copy.model, definition);
+	detachPayloads(copy.model);
 	let facts = await probe(copy.model);
-	while (inlineBranches(copy.model, (condition) => truthOf(facts.get(condition))) > 0) facts = await probe(copy.model);
+	const moved = new Map<Value, Value>();
+	while (inlineBranches(copy.model, (condition) => truthOf(facts.get(condition)), moved) > 0) facts = await probe(copy.model);
 	const raised = raiseOpset(copy.model, (value) => facts.get(value));
 	const wide = widen(raised.model);
 	const ops = Ops.on(raised.model.graph, new Map(await probe(raised.model)));
 	decompose(ops);
 	passQuantizers(ops);
+	fixShapes(ops);
 	const values = [...copy.values].flatMap(([original, value]) => {
-		const last = raised.values.get(value);
-		return last === undefined ? [] : [[original, wide.get(last) ?? last] as const];
+		const last = raised.values.get(placeOf(value, moved));
+		return last?.graph !== ops.graph ? [] : [[original, wide.get(last) ?? last] as const];
 	});
 	return { model: raised.model, ops, values: new Map(values) };
 }
@@ -60,6 +63,25 @@ export function asParameter({ ops }: TrainingGraph, constant: Value): Value {
 	if (producer !== undefined) removeNode(producer);
 	removeInitializer(stored);
 	return ops.learn(parameter, { dtype, dims });
+}
+
+/**
+ * Reshapes get constant shapes: all sizes are fixed. onnxruntime 1.30 does not load a graph in which a Reshape whose shape is
+ * computed by Shape, Slice and Concat is followed by a Reshape ("Attempting to get index by a name which does not exist").
+ */
+function fixShapes(ops: Ops): void {
+	for (const node of ops.graph.nodes) {
+		const [output] = node.outputs;
+		if (!node.is("Reshape") || output === undefined || !ops.knows(output) || ops.dims(output).includes(0)) continue;
+		setInput(node, 1, ops.integers(ops.dims(output)));
+	}
+}
+
+/** Where a value of the copy is after branches were inlined, one in another. */
+function placeOf(value: Value, moved: ReadonlyMap<Value, Value>): Value {
+	let place = value;
+	for (let next = moved.get(place); next !== undefined; next = moved.get(place)) place = next;
+	return place;
 }
 
 function isCalled(model: Model, domain: string): boolean {

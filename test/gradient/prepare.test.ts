@@ -95,10 +95,11 @@ describe("prepareForTraining", () => {
 		expect(printGraph(copy.graph)).toMatchInlineSnapshot(`
 			"graph main(x: float64[2, 3])
 				loss/axes = int64[2] {0, 1}
+				"constant/[2,3]" = int64[2] {2, 3}
 				Score/s/flat = Flatten<axis=0>(x) "Score/s/flat"
 				Score/s/shape = Shape(x) "Score/s/shape"
 				Score/s/softmax = Softmax<axis=-1>(Score/s/flat) "Score/s/softmax"
-				Score/s = Reshape(Score/s/softmax, Score/s/shape)
+				Score/s = Reshape(Score/s/softmax, "constant/[2,3]")
 				y = Relu(Score/s)
 				loss = ReduceMean<keepdims=0>(y, loss/axes)
 				return loss"

@@ -1,6 +1,7 @@
 // Which graphs of a folder make up the model, and how one decoding step is run.
 import { DistembError } from "../../errors.js";
-import { type Bundle, bytesOfBundle, openBundle } from "../../onnx/index.js";
+import type { Model } from "../../ir/graph.js";
+import { bytesOfBundle, openBundle } from "../../onnx/index.js";
 import { continuations, type GraphRoles, isRecurrentState, readRoles } from "./roles.js";
 
 export interface ChosenGraph {
@@ -34,7 +35,8 @@ export interface ChosenGraphs {
 export function chooseGraphs(input: string): { readonly graphs: ChosenGraphs; readonly bytes: number } {
 	const bundle = openBundle(input);
 	try {
-		return { graphs: choose(bundle, input), bytes: bytesOfBundle(bundle) };
+		const files = bundle.models.map(({ name, open }) => ({ name, path: open.path, model: open.model }));
+		return { graphs: chooseAmong(files, bundle.kind), bytes: bytesOfBundle(bundle) };
 	} catch (error) {
 		throw error instanceof DistembError ? error.located(input) : error;
 	} finally {
@@ -42,13 +44,26 @@ export function chooseGraphs(input: string): { readonly graphs: ChosenGraphs; re
 	}
 }
 
-function choose({ models, kind }: Bundle, input: string): ChosenGraphs {
+/** A file of a model. */
+export interface GraphFile {
+	/** Relative to the folder. */
+	readonly name: string;
+	/** Absolute. */
+	readonly path: string;
+	readonly model: Model;
+}
+
+/**
+ * The graphs of `files`, all of one model.
+ * @throws DistembError `refused` if they are no model that can be run on data
+ */
+export function chooseAmong(files: readonly GraphFile[], kind: "file" | "directory"): ChosenGraphs {
 	const graphs: ChosenGraph[] = [];
 	const notes = new Map<string, string>();
 	// The shortest name first: variants of a model append to it (model_fp16.onnx, decoder_model_merged.onnx).
-	for (const { name, open } of models.toSorted((a, b) => a.name.length - b.name.length)) {
+	for (const { name, path, model } of files.toSorted((a, b) => a.name.length - b.name.length)) {
 		try {
-			graphs.push({ name, path: open.path, roles: readRoles(open.model) });
+			graphs.push({ name, path, roles: readRoles(model) });
 		} catch (error) {
 			if (kind === "file" || !(error instanceof DistembError)) throw error;
 			notes.set(name, error.message);
@@ -59,12 +74,11 @@ function choose({ models, kind }: Bundle, input: string): ChosenGraphs {
 		const single = graphs[0];
 		const lonely = kind === "file" && single !== undefined;
 		throw new DistembError("refused", lonely ? "is a decoder without its encoder" : "holds no complete model that can be run", {
-			at: input,
 			hint: lonely ? "name the folder with all files of the model" : ([...notes.values()][0] ?? "name the model's file"),
 		});
 	}
 	const used = [chosen.encoder, chosen.full, chosen.step?.graph];
-	const unused = models.filter(({ name }) => !used.some((graph) => graph?.name === name)).map(({ name }) => name);
+	const unused = files.filter(({ name }) => !used.some((graph) => graph?.name === name)).map(({ name }) => name);
 	return { ...chosen, unused: unused.map((name) => (notes.has(name) ? `${name} (${notes.get(name)})` : name)) };
 }
 

@@ -1,11 +1,11 @@
 // A language model, encoder or translator in the engine, whatever files it is made of: whole sequences, or step by step.
 import { DistembError } from "../../errors.js";
-import { openSession, type Session } from "../session.js";
+import { type Feeds, openSession, type Session } from "../session.js";
 import { asTimeMajor, type ChosenGraph, type ChosenGraphs, chooseGraphs } from "./choose.js";
 import { Decoding } from "./decoding.js";
 import { type Rows, type Source, stepFeeds } from "./feeds.js";
 import { type Positions, positionsOf } from "./logits.js";
-import { isRecurrentState } from "./roles.js";
+import { type GraphRoles, isRecurrentState } from "./roles.js";
 
 /** `causal` predicts the next token, `masked` hidden ones, `translator` a translation; an `encoder` gives states. */
 export type TextModelKind = "causal" | "masked" | "encoder" | "translator";
@@ -21,6 +21,8 @@ export interface TextModel {
 	readonly loadMilliseconds: number;
 	/** Rows of the vocabulary that is predicted, or the width of the states. */
 	readonly width: number;
+	/** Ids and logits of its graph are [length, batch, …], whatever the methods here take and give. */
+	readonly timeMajor: boolean;
 	/** Rows of the tables that the ids index; undefined: unknown. */
 	readonly tokenRows: number | undefined;
 	readonly sourceRows: number | undefined;
@@ -29,9 +31,11 @@ export interface TextModel {
 	/** It can write on: it predicts what comes next, and takes one text of any length. */
 	readonly decodes: boolean;
 	/** Sizes that the graph itself fixes. */
-	readonly fixed: { readonly batch: number | undefined; readonly length: number | undefined };
+	readonly fixed: { readonly batch: number | undefined; readonly length: number | undefined; readonly source: number | undefined };
 	/** Logits (or states) at each position of `tokens`. */
 	forward(tokens: Rows, source?: Source): Promise<Positions>;
+	/** The same, written into `target`, [batch, length, width]. Engines that give them so write them there themselves. */
+	forwardInto(target: Float32Array, tokens: Rows, source?: Source): Promise<void>;
 	/** What a translator's decoder reads of the source. */
 	encode(source: Rows): Promise<Source>;
 	/** Begins to decode: a state before the first token. */
@@ -39,12 +43,31 @@ export interface TextModel {
 	close(): Promise<void>;
 }
 
+export interface TextModelOptions {
+	readonly threads: number;
+	/** False for sessions that take turns with others; see {@link SessionOptions}. */
+	readonly spinning?: boolean;
+	/** True: nothing will be decoded; a graph that only serves single steps is not opened. */
+	readonly wholeSequences?: boolean;
+}
+
 /**
  * Opens an .onnx file or a folder with the files of one model.
  * @throws DistembError `input`, `refused` (no model that can be run on data) or `engine`, located at `input`
  */
-export async function openTextModel(input: string, options: { readonly threads: number }): Promise<TextModel> {
+export async function openTextModel(input: string, options: TextModelOptions): Promise<TextModel> {
 	const { graphs, bytes } = chooseGraphs(input);
+	try {
+		return { ...(await openChosen(graphs, options)), bytes };
+	} catch (error) {
+		throw error instanceof DistembError ? error.located(input) : error;
+	}
+}
+
+/** Opens graphs that were chosen before. */
+export async function openChosen(chosen: ChosenGraphs, options: TextModelOptions): Promise<Omit<TextModel, "bytes">> {
+	const { wholeSequences = false, threads, spinning = true } = options;
+	const graphs = wholeSequences ? { ...chosen, step: undefined } : chosen;
 	const sessions = new Map<string, Session>();
 	const close = async () => {
 		for (const session of sessions.values()) await session.close();
@@ -52,12 +75,12 @@ export async function openTextModel(input: string, options: { readonly threads: 
 	try {
 		const start = performance.now();
 		for (const graph of [graphs.encoder, graphs.full, graphs.step?.graph])
-			if (graph !== undefined && !sessions.has(graph.path)) sessions.set(graph.path, await openSession(graph.path, options));
+			if (graph !== undefined && !sessions.has(graph.path)) sessions.set(graph.path, await openSession(graph.path, { threads, spinning }));
 		const loadMilliseconds = performance.now() - start;
-		return { ...(await describeEitherWay(graphs, sessions)), bytes, loadMilliseconds, close };
+		return { ...(await describeEitherWay(graphs, sessions)), loadMilliseconds, close };
 	} catch (error) {
 		await close();
-		throw error instanceof DistembError ? error.located(input) : error;
+		throw error;
 	}
 }
 
@@ -86,6 +109,7 @@ async function describe(graphs: ChosenGraphs, sessions: ReadonlyMap<string, Sess
 		const outputs = await sessionOf(full).run(stepFeeds(full.roles, { tokens, position: 0, source }), [output]);
 		return positionsOf(outputOf(outputs, output), tokens, full.roles.timeMajor);
 	};
+	const write = writer(sessionOf(full), full.roles);
 	const encode = async (rows: Rows): Promise<Source> => {
 		if (encoder === undefined) return { rows, states: undefined };
 		const { output } = encoder.roles;
@@ -96,7 +120,11 @@ async function describe(graphs: ChosenGraphs, sessions: ReadonlyMap<string, Sess
 	const tokens = ports.find(({ role }) => role === "tokens");
 	const sourcePort = (encoder?.roles.ports ?? ports).find(({ role }) => role === (encoder === undefined ? "source" : "tokens"));
 	const state = ports.find(isRecurrentState);
-	const fixed = { batch: fixedSize(state === undefined ? tokens?.axes[0] : state.axes[1]), length: fixedSize(tokens?.axes.at(-1)) };
+	const fixed = {
+		batch: fixedSize(state === undefined ? tokens?.axes[0] : state.axes[1]),
+		length: fixedSize(tokens?.axes.at(-1)),
+		source: fixedSize(sourcePort?.axes.at(-1)),
+	};
 	const { kind, width } = await probe(full, encoder !== undefined, fixed, forward, encode);
 	const used = [encoder, full, step?.graph].filter((graph) => graph !== undefined);
 	return {
@@ -104,14 +132,37 @@ async function describe(graphs: ChosenGraphs, sessions: ReadonlyMap<string, Sess
 		width,
 		files: [...new Set(used.map(({ name }) => name))],
 		unused: graphs.unused,
+		timeMajor: full.roles.timeMajor,
 		tokenRows: tokens?.bound,
 		sourceRows: sourcePort?.bound,
 		hasPast: step !== undefined,
 		decodes: (kind === "causal" || kind === "translator") && (fixed.batch ?? 1) === 1 && (step !== undefined || fixed.length === undefined),
 		fixed,
 		forward,
+		forwardInto: (target, tokens, source) => write(target, tokens, stepFeeds(full.roles, { tokens, position: 0, source })),
 		encode,
 		begin: (source) => new Decoding({ full, step, sessionOf }, source),
+	};
+}
+
+/**
+ * Runs a graph and writes its output into a given array. The first run of each shape shows how the engine gives it; if that is
+ * how the array wants it, later runs write there without a copy.
+ */
+function writer(session: Session, { output, timeMajor }: GraphRoles) {
+	const direct = new Map<string, readonly number[]>();
+	return async (target: Float32Array, tokens: Rows, feeds: Feeds): Promise<void> => {
+		const shape = `${tokens.batch} ${tokens.length}`;
+		const dims = direct.get(shape);
+		if (dims !== undefined) {
+			await session.run(feeds, { [output]: { dtype: "float32", dims, data: target } });
+			return;
+		}
+		const tensor = outputOf(await session.run(feeds, [output]), output);
+		const { count, width, at } = positionsOf(tensor, tokens, timeMajor);
+		if (target.length !== count * width) throw new DistembError("internal", `${count} x ${width} numbers for ${target.length}`);
+		for (let position = 0; position < count; position++) target.set(at(position), position * width);
+		if (tensor.dtype === "float32" && !timeMajor) direct.set(shape, tensor.dims);
 	};
 }
 

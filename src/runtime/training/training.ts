@@ -39,7 +39,7 @@ export interface Snapshot {
 export async function openTraining(program: TrainingProgram, options: TrainingOptions): Promise<Training> {
 	const { threads, at } = options;
 	const bytes = encodeToBytes(modelOf(program), program.source);
-	const session = await openSession(bytes, { threads, ...(at === undefined ? {} : { at }) });
+	const session = await openSession(bytes, { threads, spinning: false, ...(at === undefined ? {} : { at }) });
 	return new Training(session, program, options);
 }
 

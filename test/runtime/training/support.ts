@@ -12,8 +12,8 @@ import type { Rows } from "../../../src/runtime/decode/feeds.js";
 import { stepFeeds } from "../../../src/runtime/decode/feeds.js";
 import { tensorOf } from "../../../src/runtime/numbers.js";
 import type { Feeds } from "../../../src/runtime/session.js";
-import { openTeacher, type Teacher } from "../../../src/runtime/training/teacher.js";
 import type { Reconstructed, Table } from "../../../src/state.js";
+import { openTeacher, type Teacher } from "../../../src/training/teacher.js";
 import { type Distillation, type DistillationSpec, distillationOf, INPUTS } from "./graph.js";
 
 export interface Shape {
@@ -47,20 +47,24 @@ export async function openStudent({ folder, rank, threads, batch, length, embedd
 	const located = await runPass(locate({}), { kind: bundle.kind, path: bundle.path, files }, runner);
 	const sized = await runPass(factorize({ ...COMPILE_DEFAULTS, size: { rank } }), located, runner);
 	const state = await runPass(reconstruct({ method: "svd" }), sized, runner);
-	const [opened] = bundle.models;
-	if (opened === undefined) throw new Error("no model");
-	const spec = { groups: state.groups, batch, length, temperature: 1, threads, embedding, crossEntropy, source: opened.open.source };
-	const distillation = await distillationOf(opened.open.model, spec);
+	const distillation = await distillationOf(state.files, {
+		groups: state.groups,
+		batch,
+		length,
+		temperature: 1,
+		threads,
+		embedding,
+		crossEntropy,
+	});
 	const { roles } = distillation;
-	const vocabulary = state.groups[0]?.vocabulary.table.rows ?? 0;
-	const teacher = await openTeacher(file, roles, { threads, batch, length, vocabulary });
+	const teacher = await openTeacher(file, { threads });
 	return {
 		state,
 		distillation,
 		teacher,
 		feedsOf: async (rows, extra = {}) => ({
 			...stepFeeds(roles, { tokens: rows, position: 0 }),
-			[INPUTS.teacher]: await teacher.logits(rows),
+			[INPUTS.teacher]: await teacher.teach({ tokens: rows }),
 			[INPUTS.weights]: tensorOf("float32", [batch, length], (index) => rows.mask?.[index] ?? 1),
 			...extra,
 		}),
