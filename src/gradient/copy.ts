@@ -1,13 +1,14 @@
 // A model of its own for training: same graph, other operator sets; tensors are shared, nothing else is.
-import { cloneNode } from "../ir/clone.js";
-import { addFunction, addInitializer, addInput, addOutput, addSparse, createModel, setAttribute, setTensor } from "../ir/edit.js";
+import { cloneGraph } from "../ir/clone.js";
+import { addFunction, addOutput, createModel, removeFunction, setAttribute, setTensor } from "../ir/edit.js";
 import type { Model, Value } from "../ir/graph.js";
+import { inlineCalls } from "../ir/inline.js";
 import { Tensor } from "../ir/tensor.js";
-import { allGraphs } from "../ir/walk.js";
+import { allGraphs, allNodes } from "../ir/walk.js";
 
 export interface ModelCopy {
 	readonly model: Model;
-	/** Values of the original's main graph → values of the copy. */
+	/** Values of the original, in bodies too → values of the copy. */
 	readonly values: ReadonlyMap<Value, Value>;
 }
 
@@ -20,15 +21,7 @@ export function copyModel(model: Model, opsets: ReadonlyMap<string, number> = ne
 	const copy = createModel(Math.max(model.irVersion, IR_VERSION), merged, model.graph.name);
 	const values = new Map<Value, Value | undefined>();
 	const { graph } = copy;
-	for (const input of model.graph.inputs) if (input.tensor === undefined) values.set(input, addInput(graph, input.name, input.info));
-	for (const value of model.graph.initializers) {
-		if (value.tensor !== undefined) values.set(value, addInitializer(graph, value.name, value.tensor, value.info));
-	}
-	for (const value of model.graph.sparse) {
-		values.set(value, addSparse(graph, value.name, value.source.kind === "sparse" ? value.source.carried : undefined));
-	}
-	const context = { values, attributes: new Map(), rename: (name: string) => name, nameOf: ({ name }: Value) => name };
-	for (const node of model.graph.nodes) cloneNode(node, graph, context);
+	cloneGraph(model.graph, graph, { values, attributes: new Map(), rename: (name) => name, nameOf: ({ name }) => name });
 	for (const { value } of model.graph.outputs) {
 		const result = values.get(value);
 		// Without the declared type: the training graph is fixed to other sizes, and may compute in another precision.
@@ -38,8 +31,18 @@ export function copyModel(model: Model, opsets: ReadonlyMap<string, number> = ne
 	return { model: copy, values: new Map([...values].flatMap(([from, to]) => (to === undefined ? [] : [[from, to] as const]))) };
 }
 
+/** A copy without functions, as far as their operator sets agree with the model's, that needs no file to be encoded. */
+export function flatCopy(model: Model): ModelCopy {
+	const copy = copyModel(model);
+	while (inlineCalls(copy.model, () => true).length > 0);
+	const called = new Set([...allNodes(copy.model)].map(({ domain }) => domain));
+	for (const definition of [...copy.model.functions]) if (!called.has(definition.domain)) removeFunction(copy.model, definition);
+	detachPayloads(copy.model);
+	return copy;
+}
+
 /** Tensors of `model` know their bytes themselves from now on: it can be encoded without the file that it comes from. */
-export function detachPayloads(model: Model): void {
+function detachPayloads(model: Model): void {
 	for (const graph of allGraphs(model)) {
 		for (const value of graph.initializers) if (value.tensor !== undefined) setTensor(value, detached(value.tensor));
 		for (const node of graph.nodes) {

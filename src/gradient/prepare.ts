@@ -1,10 +1,9 @@
 // Turns a model into a graph that can be differentiated: functions and branches inlined, opset 18, composite operators taken apart.
 import { DistembError } from "../errors.js";
-import { addInput, removeFunction, removeInitializer, removeNode, replaceUses, setInput } from "../ir/edit.js";
+import { addInput, removeInitializer, removeNode, replaceUses, setInput } from "../ir/edit.js";
 import type { Model, Value } from "../ir/graph.js";
-import { inlineCalls } from "../ir/inline.js";
 import { inlineBranches } from "./branch.js";
-import { copyModel, detachPayloads } from "./copy.js";
+import { flatCopy } from "./copy.js";
 import { decompose } from "./decompose.js";
 import type { Facts } from "./facts.js";
 import { Ops } from "./ops.js";
@@ -29,10 +28,7 @@ export interface TrainingGraph {
  * @throws what `probe` throws: a model that does not run cannot be trained.
  */
 export async function prepareForTraining(model: Model, probe: Probe): Promise<TrainingGraph> {
-	const copy = copyModel(model);
-	while (inlineCalls(copy.model, () => true).length > 0);
-	for (const definition of [...copy.model.functions]) if (!isCalled(copy.model, definition.domain)) removeFunction(copy.model, definition);
-	detachPayloads(copy.model);
+	const copy = flatCopy(model);
 	let facts = await probe(copy.model);
 	const moved = new Map<Value, Value>();
 	while (inlineBranches(copy.model, (condition) => truthOf(facts.get(condition)), moved) > 0) facts = await probe(copy.model);
@@ -82,10 +78,6 @@ function placeOf(value: Value, moved: ReadonlyMap<Value, Value>): Value {
 	let place = value;
 	for (let next = moved.get(place); next !== undefined; next = moved.get(place)) place = next;
 	return place;
-}
-
-function isCalled(model: Model, domain: string): boolean {
-	return model.graph.nodes.some((node) => node.domain === domain);
 }
 
 function truthOf(facts: Facts | undefined): boolean | undefined {

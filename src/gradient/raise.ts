@@ -23,12 +23,12 @@ interface Change {
 }
 
 /**
- * A copy of `model` at opset 18 or, if that is higher, its own. `known` answers for values of `model` and is only a help:
+ * A copy of `model` at opset 18 (or `to`) or, if that is higher, its own. `known` answers for values of `model` and is only a help:
  * where nothing is known, a Softmax of before opset 13 becomes three nodes instead of one, and a bound gets a CastLike.
  */
-export function raiseOpset(model: Model, known: Known = () => undefined): ModelCopy {
+export function raiseOpset(model: Model, known: Known = () => undefined, to = TRAINING_OPSET): ModelCopy {
 	const from = model.opset;
-	const copy = copyModel(model, new Map([["", Math.max(from, TRAINING_OPSET)]]));
+	const copy = copyModel(model, new Map([["", Math.max(from, to)]]));
 	const originals = new Map([...copy.values].map(([original, value]) => [value, original]));
 	const knownOfCopy = (value: Value) => {
 		const original = originals.get(value);

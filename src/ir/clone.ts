@@ -1,4 +1,4 @@
-// Copies nodes, with the bodies below them, into another place of the same model.
+// Copies nodes, with the bodies below them, and whole graphs into another place or another model.
 import {
 	addBody,
 	addInitializer,
@@ -24,6 +24,25 @@ export interface CloneContext {
 	readonly rename: (name: string) => string;
 	/** Name for the copy of a value, or an existing value that the copy defines from now on. */
 	readonly nameOf: (value: Value) => string | Value;
+}
+
+/**
+ * Copies everything but the outputs of `from` to the end of `to`, a main graph of any model. Inputs that `context.values` knows
+ * already are those of the copy; of the others, only what has no default value becomes an input.
+ */
+export function cloneGraph(from: Graph, to: Graph, context: CloneContext): void {
+	const { values, nameOf } = context;
+	const name = (value: Value) => {
+		const given = nameOf(value);
+		return typeof given === "string" ? given : given.name;
+	};
+	for (const input of from.inputs)
+		if (input.tensor === undefined && !values.has(input)) values.set(input, addInput(to, name(input), input.info));
+	for (const value of from.initializers)
+		if (value.tensor !== undefined) values.set(value, addInitializer(to, name(value), value.tensor, value.info));
+	for (const value of from.sparse)
+		values.set(value, addSparse(to, name(value), value.source.kind === "sparse" ? value.source.carried : undefined));
+	for (const node of from.nodes) cloneNode(node, to, context);
 }
 
 /** A copy of `node` in `graph`, which reads the copies of its inputs. */

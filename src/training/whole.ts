@@ -5,6 +5,7 @@ import { type ChosenGraphs, chooseAmong } from "../runtime/decode/choose.js";
 import { openChosen, type TextModel, type TextModelKind } from "../runtime/decode/model.js";
 import type { GraphRoles } from "../runtime/decode/roles.js";
 import type { ModelFile } from "../state.js";
+import { joinParts } from "./joined.js";
 
 /** Never written; it shares payloads with the files that it was made of. */
 export interface WholeModel {
@@ -34,19 +35,25 @@ export interface WholeOptions {
 export async function wholeOf(files: readonly ModelFile[], options: WholeOptions): Promise<WholeModel> {
 	const chosen = chooseAmong(files, files.length === 1 ? "file" : "directory");
 	const { kind, width, fixed, timeMajor } = await seen(chosen, options);
-	const { encoder, full } = chosen;
-	const file = files.find(({ path }) => path === full.path);
-	if (file === undefined) throw new DistembError("internal", `"${full.name}" is none of the files`);
-	if (encoder !== undefined) throw new DistembError("refused", "models of several files cannot be trained yet");
-	return {
-		kind,
-		width,
-		fixed,
-		model: file.model,
-		roles: { ...full.roles, timeMajor },
-		files: [file],
-		valueOf: (from, value) => (from === file ? value : undefined),
+	const common = { kind, width, fixed };
+	const fileOf = (path: string) => {
+		const file = files.find((candidate) => candidate.path === path);
+		return file ?? fail(`"${path}" is none of the files`);
 	};
+	const { encoder, full } = chosen;
+	const file = fileOf(full.path);
+	const roles = { ...full.roles, timeMajor };
+	if (encoder === undefined) {
+		const { model } = file;
+		return { ...common, model, roles, files: [file], valueOf: (from, value) => (from === file ? value : undefined) };
+	}
+	const source = fileOf(encoder.path);
+	const joined = joinParts({ model: source.model, roles: encoder.roles }, { model: file.model, roles });
+	return { ...common, model: joined.model, roles: joined.roles, files: [source, file], valueOf: (_file, value) => joined.valueOf(value) };
+}
+
+function fail(message: string): never {
+	throw new DistembError("internal", message);
 }
 
 /** What a run of the original shows. */
