@@ -29,18 +29,19 @@ export interface TrainingGraph {
  */
 export async function prepareForTraining(model: Model, probe: Probe): Promise<TrainingGraph> {
 	const copy = flatCopy(model);
+	// Before anything runs: new factors are float32, whatever the precision around them.
+	const wide = widen(copy.model);
 	let facts = await probe(copy.model);
 	const moved = new Map<Value, Value>();
 	while (inlineBranches(copy.model, (condition) => truthOf(facts.get(condition)), moved) > 0) facts = await probe(copy.model);
 	const raised = raiseOpset(copy.model, (value) => facts.get(value));
-	const wide = widen(raised.model);
 	const ops = Ops.on(raised.model.graph, new Map(await probe(raised.model)));
 	decompose(ops);
 	passQuantizers(ops);
 	fixShapes(ops);
 	const values = [...copy.values].flatMap(([original, value]) => {
-		const last = raised.values.get(placeOf(value, moved));
-		return last?.graph !== ops.graph ? [] : [[original, wide.get(last) ?? last] as const];
+		const last = raised.values.get(placeOf(wide.get(value) ?? value, moved));
+		return last?.graph === ops.graph ? [[original, last] as const] : [];
 	});
 	return { model: raised.model, ops, values: new Map(values) };
 }

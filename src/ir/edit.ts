@@ -69,6 +69,13 @@ export function setOutput(graph: Graph, index: number, value: Value): void {
 	listOf(graph.outputs)[index] = { value, info: old.info };
 }
 
+/** Declares something else about output `index` of `graph`. */
+export function declareOutput(graph: Graph, index: number, info: ValueInfo): void {
+	const output = graph.outputs[index];
+	if (output === undefined) throw defect(`graph "${graph.name}" has no output ${index}`);
+	listOf(graph.outputs)[index] = { value: output.value, info };
+}
+
 // --- values ----------------------------------------------------------------
 
 /** A name that no value of the model has, in any scope: `base`, else `base_1`, `base_2`, … */
