@@ -34,7 +34,8 @@ export async function trainableOf(whole: WholeModel, options: TrainableOptions):
 	const { threads, batch, length, sourceLength } = options;
 	const shape = { batch, length, sourceLength };
 	const { roles } = whole;
-	const feeds = feedsFor(roles, { tokens: blank(batch, length), source: blank(batch, sourceLength ?? length) });
+	const source = whole.kind === "translator" ? blank(batch, sourceLength ?? length) : undefined;
+	const feeds = feedsFor(roles, { tokens: blank(batch, length), source });
 	const fixed = new Set(roles.ports.filter(({ role }) => FIXED.has(role)).map(({ name }) => name));
 	const training = await prepared(whole, (model) => probe(model, feeds, { threads, fixed }));
 	const copyOf = (file: ModelFile, value: Value) => {

@@ -126,6 +126,7 @@ async function describe(graphs: ChosenGraphs, sessions: ReadonlyMap<string, Sess
 		source: fixedSize(sourcePort?.axes.at(-1)),
 	};
 	const { kind, width } = await probe(full, encoder !== undefined, fixed, forward, encode);
+	const takesOneRow = fixed.batch === undefined && !(await takesTwoRows(kind, fixed, forward, encode));
 	const used = [encoder, full, step?.graph].filter((graph) => graph !== undefined);
 	return {
 		kind,
@@ -137,7 +138,7 @@ async function describe(graphs: ChosenGraphs, sessions: ReadonlyMap<string, Sess
 		sourceRows: sourcePort?.bound,
 		hasPast: step !== undefined,
 		decodes: (kind === "causal" || kind === "translator") && (fixed.batch ?? 1) === 1 && (step !== undefined || fixed.length === undefined),
-		fixed,
+		fixed: takesOneRow ? { ...fixed, batch: 1 } : fixed,
 		forward,
 		forwardInto: (target, tokens, source) => write(target, tokens, stepFeeds(full.roles, { tokens, position: 0, source })),
 		encode,
@@ -211,6 +212,24 @@ async function probe(
 	const isCausal =
 		roles.ports.some(({ role }) => role === "past") || change(first, second, 0) <= CAUSAL_CHANGE * change(first, second, length - 1);
 	return { kind: isCausal ? "causal" : "masked", width: first.width };
+}
+
+/** False for graphs that were exported with one row and hold on to it, though they declare any number. */
+async function takesTwoRows(
+	kind: TextModelKind,
+	fixed: TextModel["fixed"],
+	forward: TextModel["forward"],
+	encode: TextModel["encode"],
+): Promise<boolean> {
+	const rows = (length: number): Rows => ({ batch: 2, length, ids: new Int32Array(2 * length) });
+	try {
+		const source = kind === "translator" ? await encode(rows(fixed.source ?? PROBE_LENGTH)) : undefined;
+		await forward(rows(fixed.length ?? PROBE_LENGTH), source);
+		return true;
+	} catch (error) {
+		if (error instanceof DistembError && error.code === "engine") return false;
+		throw error;
+	}
 }
 
 /** ‖a − b‖ at one position. */
