@@ -12,7 +12,6 @@ import { runPass } from "../../src/pass.js";
 import { uniform } from "../../src/random.js";
 import type { Feeds } from "../../src/runtime/session.js";
 import type { TrainingProgram } from "../../src/runtime/training/program.js";
-import { SCHEDULE_DEFAULTS } from "../../src/runtime/training/schedule.js";
 import { openTraining, type Training } from "../../src/runtime/training/training.js";
 import type { Reconstructed } from "../../src/state.js";
 import { type BatchShape, feedsFor, type TrainingBatch, trainingBatches } from "../../src/training/batches.js";
@@ -114,7 +113,7 @@ export async function openLesson(input: string, rank?: number): Promise<Lesson> 
 		const { program, untrainable } = programOf(trainable, factors);
 		const teacher = await openTeacher(input, { threads: THREADS });
 		closers.push(() => teacher.close());
-		const training = await openTraining(program, { threads: THREADS, schedule: { ...SCHEDULE_DEFAULTS, rate: 1e-3, steps: 10 } });
+		const training = await openTraining(program, { threads: THREADS });
 		closers.push(() => training.close());
 		const batch = await randomBatch(whole, shape);
 		const feeds = {

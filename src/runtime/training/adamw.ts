@@ -24,12 +24,15 @@ export interface AdamWState {
 	/** Second moment. */
 	readonly square: Float32Array;
 	readonly decays: boolean;
+	/** Its rate as a multiple of the step's. */
+	readonly rate: number;
 }
 
-/** What begins as `initial`; `decays`: weight decay acts on it. */
+/** What begins as `initial`; `decays`: weight decay acts on it; `rate`: its learning rate as a multiple of the step's (1). */
 export interface AdamWParameter {
 	readonly initial: Float32Array;
 	readonly decays: boolean;
+	readonly rate?: number | undefined;
 }
 
 const ARRAYS = ["values", "gradient", "mean", "square"] as const;
@@ -55,14 +58,14 @@ export class AdamW {
 		const { buffer, update } = simdUpdate(bytes);
 		this.run = update;
 		let at = 0;
-		this.states = parameters.map(({ initial, decays }) => {
+		this.states = parameters.map(({ initial, decays, rate = 1 }) => {
 			const [values, gradient, mean, square] = ARRAYS.map(() => {
 				const array = new Float32Array(buffer, at, initial.length);
 				at += paddedBytes(initial.length);
 				return array;
 			}) as [Float32Array, Float32Array, Float32Array, Float32Array];
 			values.set(initial);
-			return { values, gradient, mean, square, decays };
+			return { values, gradient, mean, square, decays, rate };
 		});
 	}
 
@@ -73,16 +76,17 @@ export class AdamW {
 
 	/**
 	 * Updates every array as step number `step`, counted from 1; `norm` is that of all gradients together.
-	 * m = β₁m + (1 − β₁)g, v = β₂v + (1 − β₂)g², p −= rate · (m̂ / (√v̂ + ε) + decay · p), with the moments' bias corrected.
+	 * m = β₁m + (1 − β₁)g, v = β₂v + (1 − β₂)g², p −= rate · (m̂ / (√v̂ + ε) + decay · p), with the moments' bias corrected
+	 * and the rate multiplied by the array's own.
 	 */
 	update(step: number, rate: number, norm: number): void {
 		const { beta1, beta2, epsilon, decay, clip } = this.options;
 		const scale = norm > clip ? clip / norm : 1;
-		const size = rate / (1 - beta1 ** step);
 		const correction = 1 / (1 - beta2 ** step);
-		for (const { values, gradient, mean, square, decays } of this.states) {
+		for (const { values, gradient, mean, square, decays, rate: own } of this.states) {
 			if (values.length === 0) continue;
-			const keep = decays ? 1 - rate * decay : 1;
+			const keep = decays ? 1 - own * rate * decay : 1;
+			const size = (own * rate) / (1 - beta1 ** step);
 			const places = [values, gradient, mean, square].map(({ byteOffset }) => byteOffset) as [number, number, number, number];
 			const end = values.byteOffset + paddedBytes(values.length);
 			this.run(...places, end, scale, beta1, 1 - beta1, beta2, 1 - beta2, keep, size, correction, epsilon);

@@ -13,6 +13,8 @@ export interface TrainedParameter {
 	readonly initial: Float32Array;
 	/** False: weight decay leaves it alone (norms and biases). */
 	readonly decays: boolean;
+	/** Its learning rate as a multiple of the step's; 1 by default. */
+	readonly rate?: number | undefined;
 }
 
 /** A loss and its gradients, in a graph of fixed sizes. Whoever differentiates the graph makes it; see gradient/. */
@@ -30,7 +32,11 @@ export interface TrainingProgram {
  * It shares nodes with the graph, which stays as it is.
  */
 export function modelOf({ graph, loss, parameters }: TrainingProgram): Model {
-	const wanted = [loss, ...parameters.map(({ gradient }) => gradient)];
+	return modelThatGives(graph, [loss, ...parameters.map(({ gradient }) => gradient)]);
+}
+
+/** A model that computes `wanted`, with the inputs, nodes and constants that these need only. It shares them with the graph, which stays as it is. */
+export function modelThatGives(graph: Graph, wanted: readonly Value[]): Model {
 	const needed = new Set<Value | undefined>(wanted);
 	const nodes = graph.nodes.toReversed().filter((node) => {
 		const isNeeded = node.outputs.some((value) => value !== undefined && needed.has(value));
@@ -43,7 +49,7 @@ export function modelOf({ graph, loss, parameters }: TrainingProgram): Model {
 	const outputs: GraphOutput[] = wanted.map((value) => ({ value, info }));
 	Object.assign(model, { functions: original.functions });
 	Object.assign(model.graph, {
-		inputs: graph.inputs,
+		inputs: graph.inputs.filter((value) => needed.has(value)),
 		initializers: graph.initializers.filter((value) => needed.has(value)),
 		sparse: graph.sparse,
 		nodes: nodes.toReversed(),

@@ -4,25 +4,30 @@ import { encodeToBytes } from "../../onnx/index.js";
 import { type EngineTensor, type Feeds, openSession, type Session } from "../session.js";
 import { AdamW, type AdamWOptions, type AdamWState } from "./adamw.js";
 import { modelOf, type TrainedParameter, type TrainingProgram } from "./program.js";
-import { rateAt, type Schedule } from "./schedule.js";
 
 export interface TrainingOptions extends Partial<AdamWOptions> {
 	/** Threads of the engine; results repeat to the bit for one number of threads. */
 	readonly threads: number;
-	readonly schedule: Schedule;
 	/** What messages call the model. */
 	readonly at?: string | undefined;
 }
 
 export interface StepResult {
-	/** Before the update. */
+	/** Before the update; the mean over the parts. */
 	readonly loss: number;
 	/** Norm of the gradients of all parameters together, before clipping. */
 	readonly gradientNorm: number;
-	/** Learning rate of this step. */
-	readonly rate: number;
 	/** False: loss or gradients are not finite; nothing was changed, and the step does not count. */
 	readonly applied: boolean;
+}
+
+/** What one run reads: the inputs of one of the programs other than the parameters. */
+export interface Part {
+	readonly feeds: Feeds;
+	/** Place among the programs that training was opened with; 0 by default. */
+	readonly program?: number | undefined;
+	/** Weight among the parts of a step; all alike by default. */
+	readonly weight?: number | undefined;
 }
 
 /** Parameters and moments at one moment; its arrays are its own. */
@@ -33,53 +38,64 @@ export interface Snapshot {
 }
 
 /**
- * Opens a session that trains the program's parameters. Close it when done.
- * @throws DistembError `engine` if the engine refuses the graph
+ * Opens sessions that train the same parameters by the programs: one graph at several shapes of batches.
+ * All have the parameters of the first, by name and in the same order. Close it when done.
+ * @throws DistembError `engine` if the engine refuses a graph
  */
-export async function openTraining(program: TrainingProgram, options: TrainingOptions): Promise<Training> {
+export async function openTraining(programs: TrainingProgram | readonly TrainingProgram[], options: TrainingOptions): Promise<Training> {
 	const { threads, at } = options;
-	const bytes = encodeToBytes(modelOf(program), program.source);
-	const session = await openSession(bytes, { threads, spinning: false, ...(at === undefined ? {} : { at }) });
-	return new Training(session, program, options);
+	const all: readonly TrainingProgram[] = "graph" in programs ? [programs] : programs;
+	const sessions: Session[] = [];
+	try {
+		for (const program of all) {
+			const bytes = encodeToBytes(modelOf(program), program.source);
+			sessions.push(await openSession(bytes, { threads, spinning: false, ...(at === undefined ? {} : { at }) }));
+		}
+		return new Training(sessions, all, options);
+	} catch (error) {
+		for (const session of sessions) await session.close();
+		throw error;
+	}
 }
 
 /** Parameters under training. All arrays are made once: memory does not grow with the steps. */
 export class Training {
-	/** Kept apart from the schedule, so that a rollback can lower all rates from then on. */
-	rateFactor = 1;
 	private done = 0;
 	private readonly adam: AdamW;
 	private readonly names: readonly string[];
 	private readonly loss = new Float32Array(1);
 	private readonly feeds: Feeds;
-	private readonly fetches: Feeds;
-	private readonly schedule: Schedule;
+	private readonly runs: readonly { readonly session: Session; readonly fetches: Feeds }[];
+	/** Weighted sums of gradients over the parts of a step; made when a step first has several. */
+	private sums: readonly Float32Array[] | undefined;
 
 	constructor(
-		private readonly session: Session,
-		{ parameters, loss }: TrainingProgram,
-		{ schedule, threads: _threads, at: _at, ...adam }: TrainingOptions,
+		sessions: readonly Session[],
+		programs: readonly TrainingProgram[],
+		{ threads: _threads, at: _at, ...adam }: TrainingOptions,
 	) {
-		this.schedule = schedule;
+		const [first] = programs;
+		if (first === undefined) throw new DistembError("internal", "training without a program");
+		const { parameters } = first;
 		this.adam = new AdamW(parameters, adam);
 		this.names = parameters.map(({ value }) => value.name);
-		const { states } = this.adam;
-		const tensors = (name: (parameter: TrainedParameter) => string, array: (state: AdamWState) => Float32Array) =>
-			parameters.flatMap((parameter, index) => {
-				const state = states[index];
-				return state === undefined ? [] : [[name(parameter), float32(array(state), parameter.dims)] as const];
-			});
-		this.feeds = Object.fromEntries(
-			tensors(
-				({ value }) => value.name,
-				({ values }) => values,
-			),
+		this.feeds = this.tensors(
+			parameters,
+			({ value }) => value.name,
+			({ values }) => values,
 		);
-		const gradients = tensors(
-			({ gradient }) => gradient.name,
-			({ gradient }) => gradient,
-		);
-		this.fetches = { [loss.name]: float32(this.loss, []), ...Object.fromEntries(gradients) };
+		this.runs = programs.flatMap((program, index) => {
+			const session = sessions[index];
+			if (session === undefined) return [];
+			if (program.parameters.some(({ value }, at) => value.name !== this.names[at]) || program.parameters.length !== this.names.length)
+				throw new DistembError("internal", "programs of other parameters");
+			const gradients = this.tensors(
+				program.parameters,
+				({ gradient }) => gradient.name,
+				({ gradient }) => gradient,
+			);
+			return [{ session, fetches: { [program.loss.name]: float32(this.loss, []), ...gradients } }];
+		});
 	}
 
 	/** Steps done. */
@@ -92,28 +108,52 @@ export class Training {
 		return this.byName(({ values }) => values);
 	}
 
+	/** The parameters as a session reads them: of the arrays that steps write into. */
+	get parameterFeeds(): Feeds {
+		return this.feeds;
+	}
+
 	/** Gradients of the last {@link step} or {@link measure}, by the parameter's name; overwritten by the next. */
 	get gradients(): ReadonlyMap<string, Float32Array> {
 		return this.byName(({ gradient }) => gradient);
 	}
 
 	/**
-	 * One step on `batch`, the graph's inputs other than the parameters.
-	 * @throws DistembError `engine` if the batch does not fit the graph
+	 * One step at `rate` on the mean loss of `parts`: one batch, or several that do not fit into memory at once.
+	 * @throws DistembError `engine` if a batch does not fit the graph
 	 */
-	async step(batch: Feeds): Promise<StepResult> {
-		const loss = await this.measure(batch);
+	async step(parts: Feeds | readonly Part[], rate: number): Promise<StepResult> {
+		const loss = await this.lossOf(isParts(parts) ? parts : [{ feeds: parts }]);
 		const gradientNorm = this.adam.gradientNorm();
-		const rate = this.rateFactor * rateAt(this.schedule, this.done + 1);
 		const applied = Number.isFinite(loss) && Number.isFinite(gradientNorm);
 		if (applied) this.adam.update(++this.done, rate, gradientNorm);
-		return { loss, gradientNorm, rate, applied };
+		return { loss, gradientNorm, applied };
 	}
 
-	/** The loss on `batch`, without a step: for validation. Computes the gradients too. */
-	async measure(batch: Feeds): Promise<number> {
-		await this.session.run({ ...batch, ...this.feeds }, this.fetches);
+	/** The loss on one batch, and its gradients, without a step. */
+	async measure(batch: Feeds, program = 0): Promise<number> {
+		const run = this.runs[program];
+		if (run === undefined) throw new DistembError("internal", `there is no program ${program}`);
+		await run.session.run({ ...batch, ...this.feeds }, run.fetches);
 		return this.loss[0] ?? Number.NaN;
+	}
+
+	/** The mean loss; its gradients are where {@link measure} leaves those of a single batch. */
+	private async lossOf(parts: readonly Part[]): Promise<number> {
+		const [first] = parts;
+		if (first === undefined) throw new DistembError("internal", "a step without a batch");
+		if (parts.length === 1) return await this.measure(first.feeds, first.program);
+		this.sums ??= this.adam.states.map(({ gradient }) => new Float32Array(gradient.length));
+		for (const sum of this.sums) sum.fill(0);
+		const total = parts.reduce((sum, { weight = 1 }) => sum + weight, 0);
+		let loss = 0;
+		for (const { feeds, program, weight = 1 } of parts) {
+			const share = weight / total;
+			loss += share * (await this.measure(feeds, program));
+			for (const [index, { gradient }] of this.adam.states.entries()) addScaled(this.sums[index], gradient, share);
+		}
+		for (const [index, { gradient }] of this.adam.states.entries()) gradient.set(this.sums[index] ?? []);
+		return loss;
 	}
 
 	/** A copy of parameters, moments and step count. */
@@ -141,14 +181,35 @@ export class Training {
 		this.done = step;
 	}
 
+	private tensors(
+		parameters: readonly TrainedParameter[],
+		name: (parameter: TrainedParameter) => string,
+		array: (state: AdamWState) => Float32Array,
+	): Feeds {
+		const entries = parameters.flatMap((parameter, index) => {
+			const state = this.adam.states[index];
+			return state === undefined ? [] : [[name(parameter), float32(array(state), parameter.dims)] as const];
+		});
+		return Object.fromEntries(entries);
+	}
+
 	private byName(array: (state: AdamWState) => Float32Array): Map<string, Float32Array> {
 		return new Map(this.adam.states.flatMap((state, index) => [[this.names[index] ?? "", array(state)] as const]));
 	}
 
 	/** Frees the engine's memory. */
 	async close(): Promise<void> {
-		await this.session.close();
+		for (const { session } of this.runs) await session.close();
 	}
+}
+
+function isParts(parts: Feeds | readonly Part[]): parts is readonly Part[] {
+	return Array.isArray(parts);
+}
+
+function addScaled(sum: Float32Array | undefined, gradient: Float32Array, share: number): void {
+	if (sum === undefined) return;
+	for (let i = 0; i < gradient.length; i++) sum[i] = (sum[i] as number) + share * (gradient[i] as number);
 }
 
 function float32(data: Float32Array, dims: readonly number[]): EngineTensor {

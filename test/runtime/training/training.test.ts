@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { uniform } from "../../../src/random.js";
 import { tensorOf } from "../../../src/runtime/numbers.js";
 import type { Feeds } from "../../../src/runtime/session.js";
+import { rateAt } from "../../../src/runtime/training/schedule.js";
 import {
 	openTraining,
 	type Snapshot,
@@ -18,7 +19,10 @@ import { openStudent, type Student, tokenFeeds, windowsOf } from "./support.js";
 
 const FOLDER = path.join(FIXTURES, "sotu-lm");
 const STEPS = 25;
-const OPTIONS: TrainingOptions = { threads: 2, schedule: { rate: 3e-3, steps: STEPS, warmUp: 0.03, end: 0 } };
+const OPTIONS: TrainingOptions = { threads: 2 };
+const SCHEDULE = { rate: 3e-3, steps: STEPS, warmUp: 0.03, end: 0 };
+
+const stepOn = async (training: Training, feeds: Feeds) => await training.step(feeds, rateAt(SCHEDULE, training.steps + 1));
 
 const train = path.join(FOLDER, "train.npy");
 const valid = path.join(FOLDER, "valid.npy");
@@ -84,7 +88,7 @@ describe("training", () => {
 		const before = [await mean(training, seen), await mean(training, unseen)];
 		for (let step = 0; step < STEPS; step++) {
 			const batch = seen[step % seen.length];
-			if (batch !== undefined) expect((await training.step(await batch())).applied).toBe(true);
+			if (batch !== undefined) expect((await stepOn(training, await batch())).applied).toBe(true);
 		}
 		const after = [await mean(training, seen), await mean(training, unseen)];
 		expect(training.steps).toBe(STEPS);
@@ -96,7 +100,7 @@ describe("training", () => {
 		const run = async (seed: number) => {
 			const training = await trainingOf(student);
 			const losses: number[] = [];
-			for (const batch of batchesOf(student, train, 5, seed)) losses.push((await training.step(await batch())).loss);
+			for (const batch of batchesOf(student, train, 5, seed)) losses.push((await stepOn(training, await batch())).loss);
 			return { losses, bits: bitsOf(training.snapshot()) };
 		};
 		const [first, second, other] = [await run(7), await run(7), await run(8)];
@@ -109,7 +113,7 @@ describe("training", () => {
 		const batches = batchesOf(student, train, 4, 3);
 		const steps = async (from: number, to: number) => {
 			const results: StepResult[] = [];
-			for (const batch of batches.slice(from, to)) results.push(await training.step(await batch()));
+			for (const batch of batches.slice(from, to)) results.push(await stepOn(training, await batch()));
 			return results;
 		};
 		await steps(0, 1);
@@ -129,10 +133,10 @@ describe("training", () => {
 		const training = await trainingOf(student);
 		const [batch] = batchesOf(student, train, 1, 4);
 		const feeds = (await batch?.()) ?? {};
-		await training.step(feeds);
+		await stepOn(training, feeds);
 		const before = bitsOf(training.snapshot());
 		const broken = tensorOf("float32", feeds[INPUTS.teacher]?.dims ?? [], () => Number.NaN);
-		const result = await training.step({ ...feeds, [INPUTS.teacher]: broken });
+		const result = await stepOn(training, { ...feeds, [INPUTS.teacher]: broken });
 		expect(result.applied).toBe(false);
 		expect(bitsOf(training.snapshot())).toBe(before);
 	});

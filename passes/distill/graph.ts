@@ -1,0 +1,159 @@
+// The training graph: the student at one shape of batches, its losses, and their gradients.
+import { crossEntropy, divergence, embeddingError, squaredError, weightedSum } from "../../src/gradient/loss.js";
+import type { Ops } from "../../src/gradient/ops.js";
+import { differentiate, type MissingRule } from "../../src/gradient/sweep.js";
+import { addConstant } from "../../src/ir/build.js";
+import type { Value } from "../../src/ir/graph.js";
+import { float32Tensor } from "../../src/ir/tensor.js";
+import type { Feeds } from "../../src/runtime/session.js";
+import type { TrainedParameter, TrainingProgram } from "../../src/runtime/training/program.js";
+import type { FactorGroup } from "../../src/state.js";
+import type { BatchShape } from "../../src/training/batches.js";
+import { type Trainable, trainableOf } from "../../src/training/trainable.js";
+import type { WholeModel } from "../../src/training/whole.js";
+import type { Recipe } from "./options.js";
+import { addFeed, bodyParameters, bodyTensors, type Factor, factorInputs, type Parameter } from "./parameters.js";
+
+/** Names of the training graph's own inputs. */
+export const INPUTS = {
+	/** The original's logits or states, float32 [batch, length, width]. */
+	teacher: "distemb/teacher",
+	/** Weight of each position, float32 [batch, length]. */
+	weights: "distemb/weights",
+	/** What is right at each position, int64 [batch, length]; −1: nothing. */
+	labels: "distemb/labels",
+	/** Of embedding distillation, per group: ids, int64 [n]; their rows of the table, float32 [n, d]; their weights, float32 [n]. */
+	rows: (group: number) => ({
+		ids: `distemb/rows.${group}/ids`,
+		original: `distemb/rows.${group}/original`,
+		weights: `distemb/rows.${group}/weights`,
+	}),
+} as const;
+
+/** Embedding distillation of one group. */
+export interface RowTerm {
+	readonly group: FactorGroup;
+	/** Rows per step. */
+	readonly count: number;
+	/** Root A of the metric G = A Aᵀ, d×d row-major; the plain square without it. */
+	readonly metric: Float32Array | undefined;
+}
+
+export interface GraphSpec {
+	readonly groups: readonly FactorGroup[];
+	readonly rows: readonly RowTerm[];
+	readonly recipe: Recipe;
+	readonly threads: number;
+}
+
+export interface StudentProgram extends TrainingProgram {
+	readonly shape: BatchShape;
+	readonly parameters: readonly (TrainedParameter & Parameter)[];
+	/** What validation measures: KL divergence in nats per position; of encoders the difference of states as a share of their square. */
+	readonly measure: Value;
+	/** Sizes of everything that the forward pass computes, in bytes. */
+	readonly activationBytes: number;
+	/** What stays as it is, though it is an input: parameters without a gradient. */
+	readonly constants: Feeds;
+	/** Parameters that get no gradient, or only part of it, and why. */
+	readonly untrained: readonly string[];
+}
+
+/** The student of `whole` at one shape; `whole` is not changed. Throws what {@link trainableOf} throws. */
+export async function programAt(whole: WholeModel, shape: BatchShape, spec: GraphSpec): Promise<StudentProgram> {
+	const { groups, recipe, rows, threads } = spec;
+	const trainable = await trainableOf(whole, { ...shape, threads });
+	const { ops } = trainable;
+	const activationBytes = activations(ops);
+	const factors = factorInputs(trainable, groups, recipe.relu);
+	const body = bodyParameters(trainable, bodyTensors(trainable, factors, recipe.train), recipe);
+	const { loss, measure } = objective(trainable, factors, rows, recipe);
+	const candidates: Parameter[] = [
+		...factors.map((stored) => ({ value: stored.value, dims: stored.dims, initial: stored.initial, rate: 1, decays: true, stored })),
+		...body,
+	];
+	const swept = differentiate(
+		ops,
+		loss,
+		candidates.map(({ value }) => value),
+	);
+	const parameters = candidates.flatMap((parameter) => {
+		const gradient = swept.gradients.get(parameter.value)?.dense;
+		return gradient === undefined ? [] : [{ ...parameter, gradient }];
+	});
+	const untrained = [
+		...swept.untrainable.map(({ parameter, because }) => `${parameter.name}: ${reasonOf(because)}`),
+		...[...swept.gradients].flatMap(([{ name }, { lacks }]) => (lacks.length === 0 ? [] : [`${name}, in part: ${reasonOf(lacks)}`])),
+	];
+	const idle = candidates.filter(({ value }) => swept.gradients.get(value)?.dense === undefined);
+	const constants = Object.fromEntries(
+		idle.map(({ value, dims, initial }) => [value.name, { dtype: "float32", dims, data: initial } as const]),
+	);
+	return { graph: ops.graph, loss, measure, parameters, shape, activationBytes, constants, untrained };
+}
+
+function reasonOf([first]: readonly MissingRule[]): string {
+	return first === undefined ? "the loss does not depend on it" : `${first.why} (${first.node})`;
+}
+
+function objective(trainable: Trainable, factors: readonly Factor[], rows: readonly RowTerm[], { weights }: Recipe) {
+	const { ops, output, whole, shape } = trainable;
+	const dims = [shape.batch, shape.length];
+	const teacher = addFeed(trainable, INPUTS.teacher, "float32", ops.dims(output));
+	const mask = addFeed(trainable, INPUTS.weights, "float32", dims);
+	const terms: { loss: Value; factor: number }[] = [];
+	const add = (loss: () => Value, factor: number) => {
+		if (factor > 0) terms.push({ loss: loss(), factor });
+	};
+	let measure: Value;
+	if (whole.kind === "encoder") {
+		measure = shareOf(ops, teacher, output, mask);
+		add(() => measure, Math.max(weights.states, weights.kl));
+	} else {
+		measure = divergence(ops, { teacher, student: output, mask, temperature: 1 });
+		const { temperature } = weights;
+		add(() => (temperature === 1 ? measure : divergence(ops, { teacher, student: output, mask, temperature })), weights.kl);
+		add(
+			() => crossEntropy(ops, { logits: output, labels: addFeed(trainable, INPUTS.labels, "int64", dims), ignore: -1 }),
+			weights.crossEntropy,
+		);
+	}
+	for (const [index, term] of rows.entries()) add(() => rowLoss(trainable, factors, term, index), weights.embedding);
+	return { loss: ops.reshape(weightedSum(ops, terms), []), measure: ops.reshape(measure, []) };
+}
+
+/** Mean of (student − teacher)² as a share of the teacher's mean square. */
+function shareOf(ops: Ops, teacher: Value, student: Value, mask: Value): Value {
+	const zero = ops.mul(teacher, 0);
+	return ops.div(squaredError(ops, { teacher, student, mask }), squaredError(ops, { teacher: zero, student: teacher, mask }));
+}
+
+function rowLoss(trainable: Trainable, factors: readonly Factor[], { group, count, metric }: RowTerm, index: number): Value {
+	const { ops } = trainable;
+	const of = (side: "left" | "right") => factors.find((factor) => factor.group === group && factor.factor === side);
+	const [left, right] = [of("left"), of("right")];
+	if (left === undefined || right === undefined) return ops.scalar(0, "float32");
+	const { cols } = group.vocabulary.table;
+	const names = INPUTS.rows(index);
+	const ids = addFeed(trainable, names.ids, "int64", [count]);
+	const original = addFeed(trainable, names.original, "float32", [count, cols]);
+	const weights = addFeed(trainable, names.weights, "float32", [count]);
+	const turned = ({ stored }: Factor) => stored.role.endsWith("T");
+	const picked = turned(left) ? ops.transpose(ops.gather(left.active, ids, 1), [1, 0]) : ops.gather(left.active, ids, 0);
+	return embeddingError(ops, {
+		original,
+		left: picked,
+		right: turned(right) ? ops.transpose(right.active, [1, 0]) : right.active,
+		weights,
+		metric: metric && addConstant(ops.graph, `distemb/metric.${index}`, float32Tensor(metric, [cols, cols])),
+	});
+}
+
+/** Bytes of all values that the graph computes. */
+function activations(ops: Ops): number {
+	let bytes = 0;
+	for (const node of ops.graph.nodes)
+		for (const value of node.outputs)
+			if (value !== undefined && ops.knows(value)) bytes += 4 * ops.dims(value).reduce((product, size) => product * size, 1);
+	return bytes;
+}

@@ -1,0 +1,230 @@
+// Steps until the budget is spent: warm-up and decay, the best by validation, back to it at half the rate when it goes wrong.
+import { DistembError, throwIfAborted } from "../../src/errors.js";
+import { seedFor } from "../../src/random.js";
+import { rateAt } from "../../src/runtime/training/schedule.js";
+import type { Part, Snapshot, Training } from "../../src/runtime/training/training.js";
+import type { CurvePoint, Distillation } from "../../src/state.js";
+import type { TrainingBatch } from "../../src/training/batches.js";
+import type { Checkpoint, CheckpointFacts, CheckpointStore } from "../../src/training/checkpoint.js";
+import { arraysOf, snapshotsOf } from "./snapshots.js";
+
+export interface LoopOptions {
+	readonly training: Training;
+	/** What a step reads: so many batches, in parts that fit into memory. */
+	readonly batches: { next(): Promise<TrainingBatch>; readonly place: { readonly epoch: number; readonly batch: number } };
+	readonly partsPerStep: number;
+	readonly partOf: (batch: TrainingBatch, seed: number) => Promise<Part>;
+	readonly validate: () => Promise<number>;
+	/** Called after every step, on the parameters in place. */
+	readonly afterStep: () => void;
+	readonly phase: CurvePoint["phase"];
+	readonly rate: number;
+	readonly steps: number | undefined;
+	readonly minutes: number | undefined;
+	readonly seed: number;
+	readonly signal: AbortSignal | undefined;
+	readonly progress: (fraction: number, note: string) => void;
+	readonly log: (line: string) => void;
+	readonly store: CheckpointStore | undefined;
+	/** Names this run among checkpoints. */
+	readonly run: string;
+	/** Where an earlier run stopped. */
+	readonly from: Checkpoint | undefined;
+}
+
+export type Trained = Pick<Distillation, "curve" | "best" | "stopped" | "rollbacks" | "tokens">;
+
+/** Validations in the course of a budget. */
+const VALIDATIONS = 20;
+/** Validations without a better one that end the training. */
+const PATIENCE = 6;
+/** A loss so many times the first is a divergence. */
+const DIVERGED = 3;
+/** After so many rollbacks nothing will come of it. */
+const MOST_ROLLBACKS = 8;
+const WARM_UP = 0.03;
+/** A schedule by the clock has so many ticks. */
+const TICKS = 10_000;
+/** Seconds between two checkpoints. */
+const CHECKPOINT_SECONDS = 600;
+
+/** Trains; the parameters end as they were at the best validation. @throws DistembError `interrupted`, with a checkpoint left behind */
+export async function runLoop(options: LoopOptions): Promise<Trained> {
+	const loop = new Loop(options);
+	return await loop.run();
+}
+
+type Stopped = Distillation["stopped"];
+
+class Loop {
+	private facts: Omit<CheckpointFacts, "run" | "epoch" | "batch" | "seconds" | "updates">;
+	private best: Snapshot;
+	/** Clock time at which training would have begun, had it never been interrupted. */
+	private readonly began: number;
+	private saved = performance.now();
+	private validatedAt = 0;
+	/** In the data, after the last finished step. */
+	private place: { readonly epoch: number; readonly batch: number };
+
+	constructor(private readonly options: LoopOptions) {
+		const { training, from } = options;
+		this.facts = {
+			step: 0,
+			tokens: 0,
+			rollbacks: 0,
+			firstLoss: undefined,
+			lossSum: 0,
+			lossCount: 0,
+			best: { step: 0, updates: 0, validation: Number.POSITIVE_INFINITY },
+			stale: 0,
+			curve: [],
+		};
+		this.best = training.snapshot();
+		this.place = options.batches.place;
+		if (from !== undefined) {
+			if (from.facts.run !== options.run)
+				throw new DistembError("input", "the checkpoint is of another model, other data or other options", {
+					hint: "resume with the options of the interrupted run, or begin anew",
+				});
+			this.facts = from.facts;
+			const { now, best } = snapshotsOf(from, training);
+			training.restore(now);
+			this.best = best;
+			this.validatedAt = from.facts.curve.at(-1)?.step ?? 0;
+		}
+		this.began = performance.now() - 1000 * (from?.facts.seconds ?? 0);
+	}
+
+	async run(): Promise<Trained> {
+		const { options } = this;
+		if (this.facts.curve.length === 0) await this.validate(0);
+		let stopped = this.stopReason();
+		while (stopped === undefined) {
+			await this.interruptible(() => this.step());
+			stopped = this.stopReason();
+			if (stopped !== undefined || this.isValidationDue()) {
+				await this.validate(this.rate());
+				stopped ??= this.facts.stale >= PATIENCE ? "plateau" : undefined;
+			}
+			if (performance.now() - this.saved > 1000 * CHECKPOINT_SECONDS) await this.save();
+		}
+		options.training.restore(this.best);
+		const { curve, best, rollbacks, tokens } = this.facts;
+		return { curve, best: { step: best.step, validation: best.validation }, stopped, rollbacks, tokens };
+	}
+
+	private async step(): Promise<void> {
+		const { training, batches, partsPerStep, partOf, seed, afterStep } = this.options;
+		const rate = this.rate();
+		const step = this.facts.step + 1;
+		const parts: Part[] = [];
+		let tokens = 0;
+		for (let part = 0; part < partsPerStep; part++) {
+			const batch = await batches.next();
+			tokens += batch.count;
+			parts.push(await partOf(batch, seedFor(seed, `step ${step} part ${part}`)));
+		}
+		const result = await training.step(parts, rate);
+		const { firstLoss = result.loss } = this.facts;
+		this.facts = { ...this.facts, step, tokens: this.facts.tokens + tokens };
+		if (!result.applied || result.loss > DIVERGED * firstLoss) return this.rollBack(result.loss);
+		afterStep();
+		this.facts = { ...this.facts, firstLoss, lossSum: this.facts.lossSum + result.loss, lossCount: this.facts.lossCount + 1 };
+		this.report(result.loss);
+	}
+
+	/** Back to the best so far, at half the rate from now on. */
+	private rollBack(loss: number): void {
+		const { training, log } = this.options;
+		training.restore(this.best);
+		const { rollbacks, step, best } = this.facts;
+		this.facts = { ...this.facts, rollbacks: rollbacks + 1, stale: 0, lossSum: 0, lossCount: 0 };
+		log(`step ${step}: loss ${loss.toPrecision(3)}; back to step ${best.step} at half the rate`);
+	}
+
+	private rate(): number {
+		const { rate, steps } = this.options;
+		const schedule = { rate, steps: steps ?? TICKS, warmUp: WARM_UP, end: 0 };
+		return rateAt(schedule, this.fraction() * schedule.steps + 1) / 2 ** this.facts.rollbacks;
+	}
+
+	private fraction(): number {
+		const { steps = Number.POSITIVE_INFINITY, minutes = Number.POSITIVE_INFINITY } = this.options;
+		return Math.min(1, Math.max(this.facts.step / steps, this.seconds() / (60 * minutes)));
+	}
+
+	private seconds(): number {
+		return (performance.now() - this.began) / 1000;
+	}
+
+	private stopReason(): Stopped | undefined {
+		const { steps = Number.POSITIVE_INFINITY, minutes = Number.POSITIVE_INFINITY } = this.options;
+		if (this.facts.rollbacks >= MOST_ROLLBACKS) return "diverged";
+		if (this.facts.step >= steps) return "steps";
+		return this.seconds() >= 60 * minutes ? "minutes" : undefined;
+	}
+
+	/** By steps where the budget is in steps, so that the clock changes nothing. */
+	private isValidationDue(): boolean {
+		const { steps } = this.options;
+		const { step } = this.facts;
+		if (steps !== undefined && this.options.minutes === undefined)
+			return step - this.validatedAt >= Math.max(1, Math.ceil(steps / VALIDATIONS));
+		const last = this.facts.curve.at(-1)?.seconds ?? 0;
+		const all = Math.min((this.options.minutes ?? 0) * 60);
+		return this.seconds() - last >= all / VALIDATIONS;
+	}
+
+	private async validate(rate: number): Promise<void> {
+		const { training, phase, validate } = this.options;
+		const validation = await validate();
+		const { step, lossSum, lossCount, curve, best, stale } = this.facts;
+		const loss = lossCount > 0 ? lossSum / lossCount : (curve.at(-1)?.loss ?? Number.NaN);
+		const point = { phase, step, seconds: this.seconds(), loss, validation, rate };
+		const better = validation < best.validation;
+		if (better) this.best = training.snapshot();
+		this.facts = {
+			...this.facts,
+			lossSum: 0,
+			lossCount: 0,
+			curve: [...curve, point],
+			best: better ? { step, updates: training.steps, validation } : best,
+			stale: better ? 0 : stale + 1,
+		};
+		this.validatedAt = step;
+	}
+
+	private report(loss: number): void {
+		const { step, tokens, curve } = this.facts;
+		const seconds = this.seconds();
+		const fraction = this.fraction();
+		const left = fraction > 0 ? (seconds * (1 - fraction)) / fraction : 0;
+		const validation = curve.at(-1)?.validation?.toPrecision(3) ?? "?";
+		const note = `step ${step}, loss ${loss.toPrecision(3)}, validation ${validation}, ${Math.round(tokens / seconds)} tokens/s, ${clock(left)} left`;
+		this.options.progress(fraction, note);
+	}
+
+	/** An interruption leaves a checkpoint behind: of the last step that was finished. */
+	private async interruptible(work: () => Promise<void>): Promise<void> {
+		try {
+			throwIfAborted(this.options.signal);
+			await work();
+			this.place = this.options.batches.place;
+		} catch (error) {
+			if (error instanceof DistembError && error.code === "interrupted") await this.save();
+			throw error;
+		}
+	}
+
+	private async save(): Promise<void> {
+		const { store, training, run } = this.options;
+		this.saved = performance.now();
+		const facts = { ...this.facts, ...this.place, run, seconds: this.seconds(), updates: training.steps };
+		await store?.save({ facts, arrays: arraysOf(training, this.best) });
+	}
+}
+
+function clock(seconds: number): string {
+	const whole = Math.round(seconds);
+	return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}

@@ -1,0 +1,79 @@
+// What distillation can be asked for, and what it does if nothing is said.
+import type { CheckpointStore } from "../../src/training/checkpoint.js";
+import type { Corpus } from "../../src/training/corpus.js";
+
+/** Weights of the losses' sum, math.md §6. */
+export interface LossWeights {
+	/** T²·KL(original ‖ student) per predicted token, in nats. */
+	readonly kl: number;
+	/** Cross-entropy with the data's own tokens, in nats. */
+	readonly crossEntropy: number;
+	/** Mean squared difference of the states of an encoder that has no head, as a share of the original's mean square. */
+	readonly states: number;
+	/** Embedding distillation: what the factors miss of the table, as a share of the whole; `paper`: (1/V) Σ ‖eᵢ − f(uᵢ)W‖². */
+	readonly embedding: number;
+	/** T of both softmaxes of the KL divergence. */
+	readonly temperature: number;
+}
+
+/** `factors`: U and W only; `norms`: norms and biases too; `all`: every float weight that states pass through. */
+export type TrainedSet = "factors" | "norms" | "all";
+
+export interface DistillOptions {
+	/** Undefined: nothing is trained. */
+	readonly corpus: Corpus | undefined;
+	/** `paper`: math.md §1; `svd`: nothing is trained. */
+	readonly method: "distemb" | "paper" | "svd";
+	/** Training ends after so many steps, … */
+	readonly steps?: number | undefined;
+	/** … or minutes, whichever is first; 10 minutes if neither is given. */
+	readonly minutes?: number | undefined;
+	/** Sequences (or pairs) per step. */
+	readonly batch?: number | undefined;
+	/** Tokens per sequence. */
+	readonly length?: number | undefined;
+	/** Highest learning rate of the factors; the others' follow in proportion. */
+	readonly lr?: number | undefined;
+	readonly train?: TrainedSet | undefined;
+	readonly weights?: Partial<LossWeights> | undefined;
+	readonly checkpoint?: CheckpointStore | undefined;
+}
+
+/** Everything that depends on the method. Rates of norms and weights are multiples of the factors'. */
+export interface Recipe {
+	readonly weights: LossWeights;
+	readonly rate: number;
+	readonly normRate: number;
+	readonly weightRate: number;
+	readonly train: TrainedSet;
+	/** Nonnegative left factors: ReLU in the training graph, folded at the end. */
+	readonly relu: boolean;
+}
+
+/** Minutes, where neither steps nor minutes are given. */
+export const DEFAULT_MINUTES = 10;
+
+const DISTEMB: Recipe = {
+	weights: { kl: 1, crossEntropy: 0, states: 1, embedding: 0.5, temperature: 1 },
+	rate: 1e-3,
+	normRate: 0.1,
+	weightRate: 0.1,
+	train: "all",
+	relu: false,
+};
+
+/** L = CE + α·L_ED, all weights at one rate. */
+const PAPER: Recipe = {
+	weights: { kl: 0, crossEntropy: 1, states: 1, embedding: 1, temperature: 1 },
+	rate: 1e-4,
+	normRate: 1,
+	weightRate: 1,
+	train: "all",
+	relu: true,
+};
+
+/** The method's recipe with what was asked for in its place. */
+export function recipeOf({ method, lr, train, weights }: DistillOptions): Recipe {
+	const recipe = method === "paper" ? PAPER : DISTEMB;
+	return { ...recipe, rate: lr ?? recipe.rate, train: train ?? recipe.train, weights: { ...recipe.weights, ...weights } };
+}

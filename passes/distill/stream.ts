@@ -1,0 +1,88 @@
+// Training batches without end: epoch after epoch, each in an order of its own, from any place on.
+import { seedFor } from "../../src/random.js";
+import type { TextModelKind } from "../../src/runtime/decode/model.js";
+import { type BatchShape, type TrainingBatch, trainingBatches } from "../../src/training/batches.js";
+import type { Corpus } from "../../src/training/corpus.js";
+
+export interface StreamOptions {
+	readonly kind: TextModelKind;
+	readonly corpus: Corpus;
+	readonly shapes: readonly BatchShape[];
+	readonly seed: number;
+	readonly signal?: AbortSignal | undefined;
+}
+
+export class BatchStream {
+	private batches: AsyncGenerator<TrainingBatch> | undefined;
+	private leftOut = 0;
+
+	constructor(
+		private readonly options: StreamOptions,
+		/** Passes over the data that are finished, and batches taken of the one under way. */
+		private epoch = 0,
+		private taken = 0,
+	) {}
+
+	get place(): { readonly epoch: number; readonly batch: number } {
+		return { epoch: this.epoch, batch: this.taken };
+	}
+
+	/** Pairs that were longer than every shape, in all passes. */
+	get tooLong(): number {
+		return this.leftOut;
+	}
+
+	async next(): Promise<TrainingBatch> {
+		for (;;) {
+			this.batches ??= await this.begin();
+			const { value, done } = await this.batches.next();
+			if (done === true) {
+				this.batches = undefined;
+				this.epoch++;
+				this.taken = 0;
+				continue;
+			}
+			this.taken++;
+			// A part of a text too short to predict anything.
+			if (value.count > 0) return value;
+		}
+	}
+
+	private async begin(): Promise<AsyncGenerator<TrainingBatch>> {
+		const { kind, corpus, shapes, seed, signal } = this.options;
+		const batches = trainingBatches(kind, corpus, {
+			part: "train",
+			shapes,
+			seed: seedFor(seed, `epoch ${this.epoch}`),
+			signal,
+			onTooLong: () => this.leftOut++,
+		});
+		for (let skipped = 0; skipped < this.taken; skipped++) await batches.next();
+		return batches;
+	}
+
+	async close(): Promise<void> {
+		await this.batches?.return(undefined);
+	}
+}
+
+/** Positions that validation looks at, at least; if there are so many. */
+const VALIDATION_POSITIONS = 4096;
+
+/** The same batches each time: the beginning of the validation part, in its own order. */
+export async function validationBatches({ kind, corpus, shapes, seed, signal }: StreamOptions): Promise<TrainingBatch[]> {
+	const found: TrainingBatch[] = [];
+	let positions = 0;
+	for await (const batch of trainingBatches(kind, corpus, {
+		part: "validation",
+		shapes,
+		seed: seedFor(seed, "validation"),
+		shuffle: false,
+		signal,
+	})) {
+		found.push(batch);
+		positions += batch.count;
+		if (positions >= VALIDATION_POSITIONS) break;
+	}
+	return found;
+}

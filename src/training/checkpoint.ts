@@ -1,0 +1,42 @@
+// What an interrupted training needs to go on as if nothing had happened. Whoever calls the pass decides where it is kept.
+import type { CurvePoint } from "../state.js";
+
+/** Plain JSON: what is no array of numbers. */
+export interface CheckpointFacts {
+	/** Names what was trained, on what and how; a run of another name cannot go on from here. */
+	readonly run: string;
+	/** Steps done. */
+	readonly step: number;
+	/** Steps of the optimizer; fewer than {@link step} after a rollback. */
+	readonly updates: number;
+	/** Place in the data: passes finished, and batches taken of the one under way. */
+	readonly epoch: number;
+	readonly batch: number;
+	/** Spent on training so far. */
+	readonly seconds: number;
+	readonly tokens: number;
+	readonly rollbacks: number;
+	/** Of the first step; undefined before it. */
+	readonly firstLoss: number | undefined;
+	/** Sum over the steps since the last point of the curve. */
+	readonly lossSum: number;
+	readonly lossCount: number;
+	readonly best: { readonly step: number; readonly updates: number; readonly validation: number };
+	/** Validations since the last that was better. */
+	readonly stale: number;
+	readonly curve: readonly CurvePoint[];
+}
+
+export interface Checkpoint {
+	readonly facts: CheckpointFacts;
+	/** By name, e.g. "values/wte.left"; float32, exact. */
+	readonly arrays: ReadonlyMap<string, Float32Array>;
+}
+
+/** Where a checkpoint is kept between two runs. */
+export interface CheckpointStore {
+	/** What an earlier run left; undefined: begin anew. */
+	readonly load: () => Promise<Checkpoint | undefined>;
+	/** Replaces what was kept before, wholly or not at all. The arrays may change once the promise is settled. */
+	readonly save: (checkpoint: Checkpoint) => Promise<void>;
+}
