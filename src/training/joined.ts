@@ -1,7 +1,7 @@
 // Encoder and decoder as one graph: the encoder's output is what the decoder reads as its states.
 import { DistembError } from "../errors.js";
 import { flatCopy } from "../gradient/copy.js";
-import { raiseOpset } from "../gradient/raise.js";
+import { raiseOpset, TRAINING_OPSET } from "../gradient/raise.js";
 import type { Model, Value } from "../ir/graph.js";
 import { joinModels } from "../ir/join.js";
 import type { GraphRoles, Port, Role } from "../runtime/decode/roles.js";
@@ -24,7 +24,8 @@ export interface JoinedParts {
  * @throws DistembError `refused` if their operator sets differ in more than the version of the standard one
  */
 export function joinParts(encoder: Part, decoder: Part): JoinedParts {
-	const opset = Math.max(encoder.model.opset, decoder.model.opset);
+	const opsets = [encoder.model.opset, decoder.model.opset];
+	const opset = new Set(opsets).size === 1 ? undefined : Math.max(TRAINING_OPSET, ...opsets);
 	const first = copied(encoder.model, opset);
 	const second = copied(decoder.model, opset);
 	const states = inputOf(decoder, "states");
@@ -47,12 +48,12 @@ interface Copied {
 	readonly valueOf: (value: Value) => Value | undefined;
 }
 
-/** A copy without functions at operator set `opset`. */
-function copied(model: Model, opset: number): Copied {
+/** A copy without functions, at operator set `opset` if that is given. */
+function copied(model: Model, opset: number | undefined): Copied {
 	const flat = flatCopy(model);
 	const [left] = flat.model.functions;
 	if (left !== undefined) throw new DistembError("refused", `function "${left.name}" has operator sets of its own`);
-	if (model.opset === opset) return { model: flat.model, valueOf: (value) => flat.values.get(value) };
+	if (opset === undefined) return { model: flat.model, valueOf: (value) => flat.values.get(value) };
 	const raised = raiseOpset(flat.model, undefined, opset);
 	return {
 		model: raised.model,
