@@ -20,7 +20,7 @@ const ORTHOGONAL = 1e-13;
 
 /**
  * The `count` leading eigenvectors and all eigenvalues of the symmetric size×size `matrix` (row-major; only the lower triangle is read; it is
- * overwritten). Vectors are orthonormal to about 1e-13 whatever the spectrum, multiple eigenvalues included.
+ * scaled). Vectors are orthonormal to about 1e-13 whatever the spectrum, multiple eigenvalues included.
  *
  * Householder tridiagonalisation, eigenvalues by QL, vectors by inverse iteration, made orthogonal by Newton's iteration for the polar factor
  * X ← (3X − XXᵀX)/2. It turns vectors within their near-eigenspace only, so it costs no accuracy. Should inverse iteration have failed
@@ -32,7 +32,7 @@ export async function leadingEigen(matrix: Float64Array, size: number, count: nu
 	if (!Number.isFinite(scale)) throw new DistembError("internal", "a matrix with values that are not finite has no eigenvalues");
 	if (scale === 0) return { values: new Float64Array(size), vectors: leadingIdentity(size, count) };
 	for (let index = 0; index < size * size; index++) matrix[index] = (matrix[index] as number) / scale;
-	const reduced = await tridiagonalize(matrix, size, products);
+	const reduced = tridiagonalize(matrix, size);
 	const values = implicitQL(reduced).sort().reverse();
 	const tridiagonal = inverseIteration(reduced, values.subarray(0, count), seed);
 	const vectors = (await orthogonalize(tridiagonal, count, size, products)) ?? sureVectors(reduced, count);

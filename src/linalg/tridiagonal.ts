@@ -1,6 +1,6 @@
 // Symmetric tridiagonal matrices: reduction to one, its eigenvalues, and its eigenvectors by two routes.
 import { DistembError } from "../errors.js";
-import type { DenseProducts } from "./products.js";
+import { type FourRows, fourRows } from "./simd.js";
 
 /** A symmetric matrix A = Q·T·Qᵀ: the diagonals of T, and Q as a product of reflections I − v·vᵀ, v in row i of `reflectors` (length i). */
 export interface Tridiagonal {
@@ -15,112 +15,90 @@ export interface Tridiagonal {
 /** QL steps allowed per eigenvalue; EISPACK allows 30. */
 const MAX_STEPS = 60;
 
-/** Reflections whose updates of the matrix are put off and then made in one product. */
-const PANEL = 32;
-
 /**
- * Reduces the symmetric size×size matrix `a` (row-major; only the lower triangle is read) in place.
- * A step only multiplies the matrix by its reflector; the rank-2 updates of a panel of steps are one product in the engine.
- * Source: EISPACK tred2 (Golub and Van Loan, 4th ed., §8.3.1); Dongarra, Sorensen, Hammarling 1989 (LAPACK dlatrd) for the panels.
+ * Reduces the symmetric size×size `matrix` (row-major; only the lower triangle is read).
+ * Step by step the last row is reflected onto its last entry; the rank-2 update of the triangle above, A −= v·wᵀ + w·vᵀ, is made one step later,
+ * in the same sweep that multiplies it by the next reflector.
+ * Source: EISPACK tred2 (Golub and Van Loan, 4th ed., §8.3.1).
  */
-export async function tridiagonalize(a: Float64Array, size: number, products: DenseProducts): Promise<Tridiagonal> {
+export function tridiagonalize(matrix: Float64Array, size: number): Tridiagonal {
 	const diagonal = new Float64Array(size);
 	const offDiagonal = new Float64Array(size);
-	const product = new Float64Array(size);
-	const pending = new Updates(size);
+	const triangle = new Triangle(matrix, size);
+	const { a, v, w, product } = triangle;
 	for (let last = size - 1; last >= 0; last--) {
 		const row = a.subarray(last * size, last * size + last + 1);
-		pending.applyToRow(row, last);
+		triangle.updateRow(last, 0);
 		diagonal[last] = row[last] as number;
 		if (last === 0) break;
 		offDiagonal[last] = reflector(a, last * size, last);
 		const u = row.subarray(0, last);
-		multiplyTriangle(a, size, u, product);
-		pending.applyToProduct(u, product);
+		triangle.updateAndMultiply(last);
 		let overlap = 0;
 		for (let j = 0; j < last; j++) overlap += (product[j] as number) * (u[j] as number);
-		for (let j = 0; j < last; j++) product[j] = (product[j] as number) - (overlap / 2) * (u[j] as number);
-		pending.add(u, product);
-		if (pending.count === PANEL) await pending.flush(a, last, products);
+		for (let j = 0; j < last; j++) w[j] = (product[j] as number) - (overlap / 2) * (u[j] as number);
+		v.set(u);
 	}
 	return { size, diagonal, offDiagonal, reflectors: a };
 }
 
-/** Updates A −= v·wᵀ + w·vᵀ that are still due. */
-class Updates {
-	count = 0;
+/** A lower triangle and the vectors of its next update, in memory that the vector instructions reach. */
+class Triangle {
+	/** size×size. */
+	readonly a: Float64Array;
+	readonly v: Float64Array;
+	readonly w: Float64Array;
+	readonly product: Float64Array;
 	readonly #size: number;
-	/** Vectors v in rows 0 to PANEL − 1, w in those after them. */
-	readonly #vectors: Float64Array;
-	/** Room for the products. */
-	readonly #left: Float64Array;
-	readonly #right: Float64Array;
-	readonly #product: Float64Array;
+	readonly #fourRows: FourRows;
 
-	constructor(size: number) {
+	constructor(matrix: Float64Array, size: number) {
+		const bytes = (size * size + 3 * size) * Float64Array.BYTES_PER_ELEMENT;
+		const { memory, kernel } = fourRows(bytes);
+		const vector = (index: number) => new Float64Array(memory, (size * size + index * size) * 8, size);
 		this.#size = size;
-		this.#left = new Float64Array(2 * PANEL * size);
-		this.#right = new Float64Array(2 * PANEL * size);
-		this.#product = new Float64Array(size * size);
-		this.#vectors = new Float64Array(2 * PANEL * size);
+		this.#fourRows = kernel;
+		this.a = new Float64Array(memory, 0, size * size);
+		this.a.set(matrix);
+		[this.v, this.w, this.product] = [vector(0), vector(1), vector(2)];
 	}
 
-	add(v: Float64Array, w: Float64Array): void {
-		this.#vectors.set(v, this.count * this.#size);
-		this.#vectors.set(w.subarray(0, v.length), (PANEL + this.count) * this.#size);
-		this.count++;
-	}
-
-	/** Brings row number `index` of A up to date, its columns 0 to `index`. */
-	applyToRow(row: Float64Array, index: number): void {
-		for (let k = 0; k < this.count; k++) {
-			const [v, w] = this.#pair(k, row.length);
-			const vHere = v[index] as number;
-			const wHere = w[index] as number;
-			for (let j = 0; j < row.length; j++) row[j] = (row[j] as number) - vHere * (w[j] as number) - wHere * (v[j] as number);
+	/** Makes the update on columns `from` to `row` of a row. */
+	updateRow(row: number, from: number): void {
+		const { a, v, w } = this;
+		const [vHere, wHere] = [v[row] as number, w[row] as number];
+		for (let j = from, at = row * this.#size + from; j <= row; j++, at++) {
+			a[at] = (a[at] as number) - vHere * (w[j] as number) - wHere * (v[j] as number);
 		}
 	}
 
-	/** Turns the outdated A times u into the product of what A should be. */
-	applyToProduct(u: Float64Array, product: Float64Array): void {
-		for (let k = 0; k < this.count; k++) {
-			const [v, w] = this.#pair(k, u.length);
-			let alongV = 0;
-			let alongW = 0;
-			for (let j = 0; j < u.length; j++) {
-				const uj = u[j] as number;
-				alongV += (v[j] as number) * uj;
-				alongW += (w[j] as number) * uj;
-			}
-			for (let j = 0; j < u.length; j++) product[j] = (product[j] as number) - (v[j] as number) * alongW - (w[j] as number) * alongV;
+	/** Makes the update on the leading length×length triangle, and multiplies it by row `length` into `product`. */
+	updateAndMultiply(length: number): void {
+		const { v, w, product } = this;
+		const stride = this.#size * 8;
+		const u = this.a.subarray(length * this.#size, length * this.#size + length);
+		const whole = length - (length % 4);
+		for (let i = 0; i < whole; i += 4) {
+			this.#fourRows(i * stride, stride, i * 8, v.byteOffset, w.byteOffset, u.byteOffset, product.byteOffset);
+			for (let row = i; row < i + 4; row++) this.#finishRow(row, i, u);
 		}
+		product.fill(0, whole, length);
+		for (let row = whole; row < length; row++) this.#finishRow(row, 0, u);
 	}
 
-	/** Makes the updates on the leading triangle of width `length`. */
-	async flush(a: Float64Array, length: number, products: DenseProducts): Promise<void> {
-		const { count } = this;
-		const [left, right] = [this.#left, this.#right];
-		for (let k = 0; k < count; k++) {
-			const [v, w] = this.#pair(k, length);
-			left.set(v, k * length);
-			left.set(w, (count + k) * length);
-			right.set(w, k * length);
-			right.set(v, (count + k) * length);
+	/** Updates columns `from` to `row` of a row, and adds what they, and the column that mirrors them, contribute to the product. */
+	#finishRow(row: number, from: number, u: Float64Array): void {
+		const { a, product } = this;
+		this.updateRow(row, from);
+		const start = row * this.#size;
+		const here = u[row] as number;
+		let sum = (a[start + row] as number) * here;
+		for (let j = from; j < row; j++) {
+			const entry = a[start + j] as number;
+			sum += entry * (u[j] as number);
+			product[j] = (product[j] as number) + entry * here;
 		}
-		const shape = { rows: length, inner: 2 * count, columns: length, transposeA: true };
-		const update = await products.multiply(left, right, shape, this.#product);
-		for (let i = 0; i < length; i++) {
-			const row = a.subarray(i * this.#size, i * this.#size + i + 1);
-			const from = update.subarray(i * length, i * length + i + 1);
-			for (let j = 0; j <= i; j++) row[j] = (row[j] as number) - (from[j] as number);
-		}
-		this.count = 0;
-	}
-
-	#pair(k: number, length: number): [Float64Array, Float64Array] {
-		const start = k * this.#size;
-		const half = PANEL * this.#size;
-		return [this.#vectors.subarray(start, start + length), this.#vectors.subarray(half + start, half + start + length)];
+		product[row] = (product[row] as number) + sum;
 	}
 }
 
@@ -141,59 +119,6 @@ function reflector(a: Float64Array, row: number, length: number): number {
 	for (let j = row; j < end; j++) a[j] = (a[j] as number) * factor;
 	a[end] = head * factor;
 	return beta;
-}
-
-/** product = A·u on the leading triangle of u's size. Four rows at a time, to read the vectors less often. */
-function multiplyTriangle(a: Float64Array, size: number, u: Float64Array, product: Float64Array): void {
-	const length = u.length;
-	const whole = length - (length % 4);
-	for (let i = 0; i < whole; i += 4) {
-		const row0 = a.subarray(i * size, i * size + i);
-		const row1 = a.subarray((i + 1) * size, (i + 1) * size + i);
-		const row2 = a.subarray((i + 2) * size, (i + 2) * size + i);
-		const row3 = a.subarray((i + 3) * size, (i + 3) * size + i);
-		const u0 = u[i] as number;
-		const u1 = u[i + 1] as number;
-		const u2 = u[i + 2] as number;
-		const u3 = u[i + 3] as number;
-		let sum0 = 0;
-		let sum1 = 0;
-		let sum2 = 0;
-		let sum3 = 0;
-		for (let j = 0; j < i; j++) {
-			const uj = u[j] as number;
-			const x0 = row0[j] as number;
-			const x1 = row1[j] as number;
-			const x2 = row2[j] as number;
-			const x3 = row3[j] as number;
-			sum0 += x0 * uj;
-			sum1 += x1 * uj;
-			sum2 += x2 * uj;
-			sum3 += x3 * uj;
-			product[j] = (product[j] as number) + (x0 * u0 + x1 * u1) + (x2 * u2 + x3 * u3);
-		}
-		product[i] = sum0;
-		product[i + 1] = sum1;
-		product[i + 2] = sum2;
-		product[i + 3] = sum3;
-		for (let k = i; k < i + 4; k++) addRow(a, size, u, product, k, i);
-	}
-	for (let i = whole; i < length; i++) {
-		product[i] = 0;
-		addRow(a, size, u, product, i, 0);
-	}
-}
-
-/** Adds what columns `from` to `row` of a row of the triangle, and of the column that mirrors it, contribute to A·u. */
-function addRow(a: Float64Array, size: number, u: Float64Array, product: Float64Array, row: number, from: number): void {
-	const here = u[row] as number;
-	let sum = (a[row * size + row] as number) * here;
-	for (let j = from; j < row; j++) {
-		const x = a[row * size + j] as number;
-		sum += x * (u[j] as number);
-		product[j] = (product[j] as number) + x * here;
-	}
-	product[row] = (product[row] as number) + sum;
 }
 
 /**

@@ -1,4 +1,5 @@
 // The dense products of linalg/, computed by onnxruntime: one small graph per kind of product, kept until close().
+import { availableParallelism } from "node:os";
 import { InferenceSession, Tensor } from "onnxruntime-node";
 import { DistembError } from "../errors.js";
 import { parseModel } from "../ir/parse.js";
@@ -38,7 +39,11 @@ class EngineProducts implements DenseProducts {
 	private readonly buffers = new Map<string, Float32Array>();
 	private readonly panels = new Map<string, readonly FilledPanel[]>();
 
-	constructor(private readonly options: ProductsOptions) {}
+	private readonly threads: number;
+
+	constructor({ threads }: ProductsOptions) {
+		this.threads = threads ?? availableParallelism();
+	}
 
 	async multiply<A extends FloatArray>(a: A, b: A, shape: ProductShape, out: A): Promise<A> {
 		const { rows, inner, columns, transposeA = false, transposeB = false } = shape;
@@ -58,8 +63,9 @@ class EngineProducts implements DenseProducts {
 		const { values, rows, cols, rowFactors, precision } = block;
 		const bounds = panelBounds(cols);
 		const key = `gram ${precision} ${cols} ${rowFactors === undefined}`;
-		const feeds: Record<string, Tensor> = { x: tensorOn(values, [rows, cols]) };
-		if (rowFactors !== undefined) feeds.factors = tensorOn(rowFactors, [rows, 1]);
+		const parts = rows % this.threads === 0 ? this.threads : 1;
+		const feeds: Record<string, Tensor> = { x: tensorOn(values, [parts, rows / parts, cols]) };
+		if (rowFactors !== undefined) feeds.factors = tensorOn(rowFactors, [parts, rows / parts, 1]);
 		const panels =
 			this.panels.get(key) ?? panelsOf(bounds).map((panel) => ({ ...panel, values: arrayOf(precision, panel.height * panel.width) }));
 		this.panels.set(key, panels);
@@ -113,12 +119,13 @@ class EngineProducts implements DenseProducts {
 			let session = this.sessions.get(key);
 			if (session === undefined) {
 				session = InferenceSession.create(encodeToBytes(parseModel(text())), {
-					intraOpNumThreads: this.options.threads ?? 0,
+					intraOpNumThreads: this.threads,
 					interOpNumThreads: 1,
 					executionMode: "sequential",
 					logSeverityLevel: 3,
-					// Several small sessions take turns: a pool that spins after its turn would slow the next one's.
-					extra: { session: { intra_op: { allow_spinning: "0" } } },
+					// Several small sessions take turns: a pool that spins after its turn would slow the next one's. A Gram matrix is many products in
+					// one run: there threads wait for each other spinning, until the run ends.
+					extra: { session: key.startsWith("gram") ? { force_spinning_stop: "1" } : { intra_op: { allow_spinning: "0" } } },
 				});
 				this.sessions.set(key, session);
 			}
@@ -200,18 +207,26 @@ function panelsOf(bounds: readonly number[]): Panel[] {
 	);
 }
 
-/** XᵀX by panels of columns. */
+/**
+ * XᵀX by panels of columns, for X in parts of equal numbers of rows. A product of parts is computed with one thread for each: that is a third
+ * faster than threads that share a narrow product. The engine joins Transpose and MatMul.
+ */
 function gramGraph(precision: FloatName, bounds: readonly number[], weighted: boolean): string {
 	const cols = bounds.at(-1) ?? 0;
 	const sizes = bounds.slice(1).map((end, index) => end - (bounds[index] ?? 0));
 	const panels = panelsOf(bounds);
 	const lines = [
-		`graph gram(x: float32[b, ${cols}]${weighted ? ", factors: float32[b, 1]" : ""})`,
+		`graph gram(x: float32[p, b, ${cols}]${weighted ? ", factors: float32[p, b, 1]" : ""})`,
 		`	sizes = int64[${sizes.length}] {${sizes.join(", ")}}`,
+		"	parts = int64[1] {0}",
 		weighted ? "	scaled = Mul(x, factors)" : "	scaled = Identity(x)",
 		precision === "float64" ? "	wide = Cast<to=11>(scaled)" : "	wide = Identity(scaled)",
-		`	${sizes.map((_, index) => `x${index}`).join(", ")} = Split<axis=1>(wide, sizes)`,
-		...panels.map(({ name, row, column }) => `	${name} = Gemm<transA=1>(x${row}, x${column})`),
+		`	${sizes.map((_, index) => `x${index}`).join(", ")} = Split<axis=2>(wide, sizes)`,
+		...sizes.map((_, index) => `	t${index} = Transpose<perm=[0, 2, 1]>(x${index})`),
+		...panels.flatMap(({ name, row, column }) => [
+			`	p${name} = MatMul(t${row}, x${column})`,
+			`	${name} = ReduceSum<keepdims=0>(p${name}, parts)`,
+		]),
 		`	return ${panels.map(({ name, height, width }) => `${name}: ${precision}[${height}, ${width}]`).join(", ")}`,
 	];
 	return [OPSET, ...lines].join("\n");
