@@ -1,7 +1,11 @@
 // The Gram matrix EᵀΩE of a table that is read in blocks.
 import { DistembError } from "../errors.js";
 import type { DenseProducts, GramBlock } from "./products.js";
-import { type RowBlock, type RowSource, rowBlocks } from "./rows.js";
+import { blockRows, type RowBlock, type RowSource, rowBlocks } from "./rows.js";
+
+/** Rows of a block: many, for each block costs a sum of d×d numbers here; few enough that a block takes at most 16 MB. */
+const BLOCK_ROWS = 4096;
+const BLOCK_VALUES = 2 ** 22;
 
 export interface GramOptions {
 	/** Ω's diagonal: one weight ≥ 0 per row; absent: all 1. */
@@ -22,7 +26,8 @@ export async function gramMatrix(source: RowSource, products: DenseProducts, opt
 	const { cols } = source;
 	const gram = new Float64Array(cols * cols);
 	const weights = options.rowWeights === undefined ? undefined : rowFactors(options.rowWeights, source.rows);
-	for (const block of rowBlocks(source, { signal: options.signal })) {
+	const size = Math.max(blockRows(cols), Math.min(BLOCK_ROWS, Math.floor(BLOCK_VALUES / cols)));
+	for (const block of rowBlocks(source, { size, signal: options.signal })) {
 		const task: GramBlock = {
 			values: block.values,
 			rows: block.end - block.start,

@@ -2,9 +2,9 @@
 import { DistembError } from "../errors.js";
 
 /**
- * Four rows i to i + 3 of the lower triangle, their columns j < i (i a multiple of 4), all numbers float64 and all arguments byte addresses:
- * a[k][j] −= v[k]·w[j] + w[k]·v[j], and with the new entries product[j] += Σ_k a[k][j]·u[k] and product[k] = Σ_j a[k][j]·u[j].
- * `bytes` is 8·i, `row` the address of row i, `stride` the bytes of a row.
+ * Four rows i to i + 3 of a lower triangle, i a multiple of 4, whose 4×4 blocks on the diagonal are stored whole. All numbers are float64:
+ * a[k][j] −= v[k]·w[j] + w[k]·v[j] for j ≤ i + 3, and with the new entries product[j] += Σ_k a[k][j]·u[k] for j < i, product[k] = Σ_j a[k][j]·u[j].
+ * `row` is the address of row i, `stride` the bytes of a row, `bytes` is 8·i; the others are addresses.
  */
 export type FourRows = (row: number, stride: number, bytes: number, v: number, w: number, u: number, product: number) => void;
 
@@ -72,23 +72,24 @@ function kernelCode(): Code {
 	const spread = (base: number, target: readonly number[] | undefined) =>
 		ROWS.flatMap((k) => [...at(base, bytes), ...wasm.loadSplat(8 * k), ...set(local(target, k))]);
 	const times = (a: number, b: number): Code => [...get(a), ...get(b), ...wasm.multiply];
+	const load = (base: number, target: number): Code => [...at(base, j), ...wasm.load, ...set(target)];
+	const updateEntry = (k: number): Code => [
+		...[...at(local(address, k), j), ...wasm.load],
+		...[...times(local(vHere, k), wThere), ...wasm.subtract, ...times(local(wHere, k), vThere), ...wasm.subtract, ...set(entry)],
+		...[...at(local(address, k), j), ...get(entry), ...wasm.store],
+		...[...get(local(sum, k)), ...times(entry, uThere), ...wasm.add, ...set(local(sum, k))],
+	];
+	const onward: Code = [...get(j), ...wasm.i32Const16, ...wasm.i32Add, ...set(j)];
+	const onDiagonal = [...load(v, vThere), ...load(w, wThere), ...load(u, uThere), ...ROWS.flatMap(updateEntry), ...onward];
 	return [
 		...ROWS.flatMap((k) => [...(k === 0 ? get(row) : at(local(address, k - 1), stride)), ...set(local(address, k))]),
 		...[...spread(v, vHere), ...spread(w, wHere), ...spread(u, uHere)],
 		...[...get(j), ...get(bytes), ...wasm.i32LessUnsigned, ...wasm.ifThen, ...wasm.loop],
-		...[...at(v, j), ...wasm.load, ...set(vThere), ...at(w, j), ...wasm.load, ...set(wThere)],
-		...[...at(u, j), ...wasm.load, ...set(uThere), ...at(product, j), ...wasm.load, ...set(along)],
-		...ROWS.flatMap((k) => [
-			...[...at(local(address, k), j), ...wasm.load],
-			...[...times(local(vHere, k), wThere), ...wasm.subtract, ...times(local(wHere, k), vThere), ...wasm.subtract, ...set(entry)],
-			...[...at(local(address, k), j), ...get(entry), ...wasm.store],
-			...[...get(local(sum, k)), ...times(entry, uThere), ...wasm.add, ...set(local(sum, k))],
-			...[...get(along), ...times(entry, local(uHere, k)), ...wasm.add, ...set(along)],
-		]),
-		...[...at(product, j), ...get(along), ...wasm.store],
-		...[...get(j), ...wasm.i32Const16, ...wasm.i32Add, ...set(j)],
+		...[...load(v, vThere), ...load(w, wThere), ...load(u, uThere), ...load(product, along)],
+		...ROWS.flatMap((k) => [...updateEntry(k), ...get(along), ...times(entry, local(uHere, k)), ...wasm.add, ...set(along)]),
+		...[...at(product, j), ...get(along), ...wasm.store, ...onward],
 		...[...get(j), ...get(bytes), ...wasm.i32LessUnsigned, ...wasm.repeatIf, ...wasm.end, ...wasm.end],
-		...[...at(product, bytes), ...set(j)],
+		...[...onDiagonal, ...onDiagonal, ...at(product, bytes), ...set(j)],
 		...ROWS.flatMap((k) => [
 			...[...get(j), ...get(local(sum, k)), ...wasm.lane(0), ...get(local(sum, k)), ...wasm.lane(1), ...wasm.f64Add, ...wasm.f64Store],
 			...[...get(j), ...wasm.i32Const8, ...wasm.i32Add, ...set(j)],

@@ -13,7 +13,7 @@ export interface Eigen {
 }
 
 /** Reflections that are applied in one product. */
-const REFLECTORS = 32;
+const REFLECTORS = 64;
 /** Rounds of orthogonalisation before the slow, sure route is taken. */
 const ROUNDS = 4;
 const ORTHOGONAL = 1e-13;

@@ -28,7 +28,7 @@ export function tridiagonalize(matrix: Float64Array, size: number): Tridiagonal 
 	const { a, v, w, product } = triangle;
 	for (let last = size - 1; last >= 0; last--) {
 		const row = a.subarray(last * size, last * size + last + 1);
-		triangle.updateRow(last, 0);
+		triangle.updateRow(last);
 		diagonal[last] = row[last] as number;
 		if (last === 0) break;
 		offDiagonal[last] = reflector(a, last * size, last);
@@ -60,14 +60,17 @@ class Triangle {
 		this.#fourRows = kernel;
 		this.a = new Float64Array(memory, 0, size * size);
 		this.a.set(matrix);
+		for (let i = 0; i < size; i++) {
+			for (let j = i - (i % 4); j < i; j++) this.a[j * size + i] = this.a[i * size + j] as number;
+		}
 		[this.v, this.w, this.product] = [vector(0), vector(1), vector(2)];
 	}
 
-	/** Makes the update on columns `from` to `row` of a row. */
-	updateRow(row: number, from: number): void {
+	/** Makes the update on columns 0 to `row` of a row. */
+	updateRow(row: number): void {
 		const { a, v, w } = this;
 		const [vHere, wHere] = [v[row] as number, w[row] as number];
-		for (let j = from, at = row * this.#size + from; j <= row; j++, at++) {
+		for (let j = 0, at = row * this.#size; j <= row; j++, at++) {
 			a[at] = (a[at] as number) - vHere * (w[j] as number) - wHere * (v[j] as number);
 		}
 	}
@@ -80,20 +83,19 @@ class Triangle {
 		const whole = length - (length % 4);
 		for (let i = 0; i < whole; i += 4) {
 			this.#fourRows(i * stride, stride, i * 8, v.byteOffset, w.byteOffset, u.byteOffset, product.byteOffset);
-			for (let row = i; row < i + 4; row++) this.#finishRow(row, i, u);
 		}
 		product.fill(0, whole, length);
-		for (let row = whole; row < length; row++) this.#finishRow(row, 0, u);
+		for (let row = whole; row < length; row++) this.#addRow(row, u);
 	}
 
-	/** Updates columns `from` to `row` of a row, and adds what they, and the column that mirrors them, contribute to the product. */
-	#finishRow(row: number, from: number, u: Float64Array): void {
+	/** Updates a row, and adds what it, and the column that mirrors it, contribute to the product. */
+	#addRow(row: number, u: Float64Array): void {
 		const { a, product } = this;
-		this.updateRow(row, from);
+		this.updateRow(row);
 		const start = row * this.#size;
 		const here = u[row] as number;
 		let sum = (a[start + row] as number) * here;
-		for (let j = from; j < row; j++) {
+		for (let j = 0; j < row; j++) {
 			const entry = a[start + j] as number;
 			sum += entry * (u[j] as number);
 			product[j] = (product[j] as number) + entry * here;

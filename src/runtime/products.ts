@@ -22,10 +22,8 @@ export interface ProductsOptions {
 
 type FloatName = "float32" | "float64";
 
-/** Width of the Gram matrix' panels: narrow ones waste less on the diagonal, wide ones are multiplied faster. Multiples of the vector units. */
-function panelWidth(cols: number): number {
-	return cols <= 384 ? 64 : cols <= 768 ? 96 : 128;
-}
+/** Width of the Gram matrix' panels: narrow ones waste less on the diagonal, wide ones are multiplied faster. */
+const PANEL_WIDTH = 128;
 
 const OPSET = "model ir 8, opset ai.onnx 17";
 
@@ -176,9 +174,8 @@ function residualsGraph(): string {
 
 /** Starts of the panels of `cols` columns, and `cols` itself at the end. */
 function panelBounds(cols: number): number[] {
-	const width = panelWidth(cols);
-	const count = Math.max(1, Math.ceil(cols / width));
-	return Array.from({ length: count + 1 }, (_, index) => Math.min(cols, index * width));
+	const count = Math.max(1, Math.ceil(cols / PANEL_WIDTH));
+	return Array.from({ length: count + 1 }, (_, index) => Math.min(cols, index * PANEL_WIDTH));
 }
 
 /** A block of the lower triangle: its place among the panels, and in the matrix. */
