@@ -1,12 +1,13 @@
 // Teacher against student on the same data: opens both, measures, reports.
 import { better, type Footprint, type FootprintRequest, footprintApart, footprintHere } from "./compare/footprint.js";
-import { type Measured, measure } from "./compare/measure.js";
+import { type AnySample, type Measured, measure } from "./compare/measure.js";
 import { type CompareOptions, checkCompareOptions } from "./compare/options.js";
-import { readUsage } from "./compare/usage.js";
+import { readUsage, type Usage } from "./data/usage.js";
 import { DistembError, throwIfAborted } from "./errors.js";
 import { threadsOf } from "./options.js";
 import { COMPARE_REPORT_VERSION, type ComparedModel, type CompareReport } from "./report/compare.js";
 import { openTextModel, type TextModel } from "./runtime/decode/model.js";
+import { openModelData } from "./training/model-data.js";
 import { TOOL } from "./version.js";
 
 /**
@@ -28,7 +29,8 @@ export async function compare(teacher: string, student: string, options: Compare
 			options.onProgress?.({ pass: "load", fraction: index / 2 });
 			models.push(await openTextModel(input, { threads }));
 		}
-		measured = await measure(comparable(models, student), usage, options);
+		const both = comparable(models, student);
+		measured = await measure(both, usage, await openSample(both[0], usage, options), options);
 	} finally {
 		for (const model of models) await model.close();
 	}
@@ -39,6 +41,16 @@ export async function compare(teacher: string, student: string, options: Compare
 	const [cost, otherCost] = options.footprint === false ? [] : await footprints(requests, options, notes);
 	const report = { teacher: modelReport(teacher, own, cost), student: modelReport(student, other, otherCost) };
 	return { version: COMPARE_REPORT_VERSION, tool: TOOL, kind: own.kind, ...report, ...figures, notes };
+}
+
+async function openSample(teacher: TextModel, { tokenizer }: Usage, { data: files, counts: counted }: CompareOptions): Promise<AnySample> {
+	const sample = { ...(await openModelData(files, teacher, tokenizer)), files };
+	if (counted === undefined) return sample;
+	const from = counted.join(", ");
+	const counts = await openModelData(counted, teacher, tokenizer);
+	if (sample.kind === "pairs" && counts.kind === "pairs") return { ...sample, counts: { data: counts.data, from } };
+	if (sample.kind === "tokens" && counts.kind === "tokens") return { ...sample, counts: { data: counts.data, from } };
+	throw new DistembError("internal", "data of two kinds for one model");
 }
 
 /** Decoded tokens of which the median time is reported. */

@@ -1,15 +1,24 @@
 // What a caller may ask for: one typed object for the library and the command line, validated once.
 import { availableParallelism } from "node:os";
-import { DistembError } from "./errors.js";
+import { checkOptions } from "./check-options.js";
 import type { Progress } from "./pass.js";
 
-export const METHODS = ["svd", "paper"] as const;
+export const METHODS = ["distemb", "paper", "svd"] as const;
 export const DTYPES = ["float32", "float16", "int8"] as const;
 export const OPS = ["standard", "onnxruntime"] as const;
+export const TRAINED = ["factors", "norms", "all"] as const;
+export const LOSSES = ["kl", "ce", "states", "embedding", "temperature"] as const;
 
 export type Method = (typeof METHODS)[number];
 export type FactorDType = (typeof DTYPES)[number];
 export type OperatorSet = (typeof OPS)[number];
+export type Trained = (typeof TRAINED)[number];
+
+/**
+ * Weights of the terms of the training loss (math.md §6): divergence from the original, cross-entropy, distance of hidden states,
+ * distance of embeddings; and the temperature of the divergence.
+ */
+export type LossWeights = { readonly [K in (typeof LOSSES)[number]]?: number | undefined };
 
 /** Where to look for the vocabulary, where the structure alone does not decide. */
 export interface LocateOptions {
@@ -43,8 +52,48 @@ export interface CommonOptions {
 	readonly threads?: number | undefined;
 }
 
-export interface CompileOptions extends LocateOptions, SizeOptions, CommonOptions {
-	/** `svd`: the best approximation of the table; `paper`: nonnegative left factor, as in Distilled Embedding. */
+/** Text or token ids that a model is fitted to and measured on. */
+export interface DataOptions {
+	/** Language models: .txt, .jsonl, .npy. Translators: .tsv, .jsonl, .safetensors, or two parallel text files. */
+	readonly data?: readonly string[] | undefined;
+	/** Default: the one beside the model. */
+	readonly tokenizer?: string | undefined;
+}
+
+/** How long and how the result is trained against the original. */
+export interface TrainingOptions {
+	/** False: reconstruction only. Default: train, unless the method is `svd`. */
+	readonly distill?: boolean | undefined;
+	/** Time for training; default 10, less for models below 10 million parameters: one minute a million. */
+	readonly minutes?: number | undefined;
+	/** Steps instead of minutes: then the same seed gives the same bytes. */
+	readonly steps?: number | undefined;
+	/** Windows or pairs per step. */
+	readonly batch?: number | undefined;
+	/** Tokens per window, or per side of a pair. */
+	readonly length?: number | undefined;
+	/** Highest learning rate. */
+	readonly lr?: number | undefined;
+	/** The factors; with the norms and biases of the model; everything. */
+	readonly train?: Trained | undefined;
+	readonly loss?: LossWeights | undefined;
+	/** A folder that an interrupted run left: goes on from there. All other options must be the same. */
+	readonly resume?: string | undefined;
+}
+
+/** What the result must keep; missed: an error `gate`, and nothing is written. Measured on a held-out part of `data`. */
+export interface GateOptions {
+	/** Most by which the perplexity may rise, as a share: 0.01 is 1 %. */
+	readonly maxPerplexityIncrease?: number | undefined;
+	/** Most KL(original ‖ result) in nats per predicted token. */
+	readonly maxKl?: number | undefined;
+}
+
+export interface CompileOptions extends LocateOptions, SizeOptions, DataOptions, TrainingOptions, GateOptions, CommonOptions {
+	/**
+	 * `distemb` (default): fitted to data, then distilled. `paper`: nonnegative left factor, then cross-entropy and embedding
+	 * distillation, as in Distilled Embedding. `svd`: the best approximation of the table, nothing trained.
+	 */
 	readonly method?: Method | undefined;
 	/** Precision of the left factor; default: as the table is stored. */
 	readonly dtype?: FactorDType | undefined;
@@ -60,7 +109,7 @@ export interface CompileOptions extends LocateOptions, SizeOptions, CommonOption
 }
 
 export const COMPILE_DEFAULTS = {
-	method: "svd",
+	method: "distemb",
 	ops: "standard",
 	seed: 0,
 	allowLarger: false,
@@ -82,7 +131,7 @@ export type ResolvedOptions = CompileOptions & {
  * @throws DistembError `usage` for contradictions and impossible numbers
  */
 export function resolveOptions(options: CompileOptions): ResolvedOptions {
-	validate(options);
+	checkOptions(options);
 	const { rank, ratio, targetSize: targetBytes } = options;
 	const sized = rank !== undefined || ratio !== undefined || targetBytes !== undefined;
 	return { ...COMPILE_DEFAULTS, ...given(options), size: sized ? { rank, ratio, targetBytes } : { rank: DEFAULT_RANK } };
@@ -93,40 +142,15 @@ function given<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K
 	return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: NonNullable<T[K]> };
 }
 
+export type ReportedOption = string | number | boolean | readonly string[] | LossWeights;
+
 /** What the caller asked for, for the report. */
-export function givenOptions(options: CompileOptions): Readonly<Record<string, string | number | boolean>> {
-	const plain: Record<string, string | number | boolean> = {};
-	for (const [name, value] of Object.entries(options)) {
-		if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") plain[name] = value;
-	}
-	return plain;
+export function givenOptions(options: CompileOptions): Readonly<Record<string, ReportedOption>> {
+	const { signal: _signal, onProgress: _onProgress, ...asked } = options;
+	return given(asked);
 }
 
 /** Threads to use if the caller does not say. */
 export function threadsOf(options: CommonOptions): number {
 	return options.threads ?? availableParallelism();
 }
-
-/** Refuses contradictions and impossible numbers. */
-function validate(options: CompileOptions): void {
-	const fail = (message: string, hint?: string) => new DistembError("usage", message, { hint });
-	const sizes = ["rank", "ratio", "targetSize"] as const;
-	const given = sizes.filter((name) => options[name] !== undefined);
-	if (given.length > 1) throw fail(`${given.map(flag).join(" and ")} exclude each other`, "give one of them");
-	for (const name of ["rank", "inputRank", "outputRank", "threads"] as const) {
-		const value = options[name];
-		if (value !== undefined && (!Number.isInteger(value) || value < 1)) throw fail(`${flag(name)} must be a whole number of at least 1`);
-	}
-	for (const name of ["ratio", "targetSize"] as const) {
-		const value = options[name];
-		if (value !== undefined && !(value > 0 && Number.isFinite(value))) throw fail(`${flag(name)} must be a positive number`);
-	}
-	if (options.seed !== undefined && !(Number.isInteger(options.seed) && options.seed >= 0))
-		throw fail("--seed must be a whole number from 0");
-	if (options.ops === "onnxruntime" && options.dtype !== "int8") {
-		throw fail("--ops onnxruntime is for quantized factors", "add --dtype int8");
-	}
-	if (options.method === "paper" && options.dtype === "int8") throw fail("--method paper keeps float factors", "leave --dtype out");
-}
-
-const flag = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

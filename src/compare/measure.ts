@@ -1,17 +1,32 @@
 // What can be measured of two models of one kind: predictions of tokens, states, translations.
-import { countTokens, type Data, type Piece } from "../data/data.js";
-import { openTokens } from "../data/tokens.js";
+import { countTokens, type Data, type Pair, type Piece } from "../data/data.js";
+import type { Usage } from "../data/usage.js";
 import { DistembError } from "../errors.js";
 import { type FrequencyBins, frequencyBins } from "../metrics/bins.js";
 import type { CompareReport } from "../report/compare.js";
 import type { TextModel } from "../runtime/decode/model.js";
 import { COMPARE_DEFAULTS, type CompareOptions } from "./options.js";
-import { readPairs } from "./pairs.js";
 import { compareStates, compareTokens, MASKED_SHARE, type TokenRun } from "./tokens.js";
 import { compareReferences, scoreTranslations, translate } from "./translation.js";
-import type { Usage } from "./usage.js";
 
 export type Figures = Pick<CompareReport, "data" | "tokens" | "states" | "translation" | "notes">;
+
+/** What both models read: tokens, or pairs for translators. */
+export interface Sample<T> {
+	readonly data: Data<T>;
+	/** Where it comes from, for the report. */
+	readonly files: readonly string[];
+	/** What tokens are counted in for the frequency bins, and its name; default: what is measured. */
+	readonly counts?: { readonly data: Data<T>; readonly from: string } | undefined;
+}
+
+export type AnySample = ({ readonly kind: "tokens" } & Sample<Piece>) | ({ readonly kind: "pairs" } & Sample<Pair>);
+
+/** How it is measured; see {@link CompareOptions}. */
+export type MeasureOptions = Pick<
+	CompareOptions,
+	"window" | "documents" | "batch" | "tokens" | "pairs" | "beam" | "maxLength" | "seed" | "signal" | "onProgress"
+>;
 
 /** What was measured, and beginnings of the data to time the models with. */
 export interface Measured {
@@ -32,37 +47,38 @@ const LONGEST_WINDOW = 256;
 /** Tokens before those that are timed. */
 const PROMPT = 16;
 
-export async function measure(models: Models, usage: Usage, options: CompareOptions): Promise<Measured> {
-	return models[0].kind === "translator" ? await measureTranslators(models, usage, options) : await measureTokens(models, usage, options);
+/**
+ * Measures two models of one kind on the same sample.
+ * @throws DistembError `usage`, `input` (the data), `refused` or `engine`; `interrupted`
+ */
+export async function measure(models: Models, usage: Usage, sample: AnySample, options: MeasureOptions): Promise<Measured> {
+	return sample.kind === "pairs"
+		? await measureTranslators(models, usage, sample, options)
+		: await measureTokens(models, usage, sample, options);
 }
 
-async function measureTokens(models: Models, usage: Usage, options: CompareOptions): Promise<Measured> {
-	const [{ kind, width, tokenRows }] = models;
-	const { tokenizer } = usage;
-	// A model without a head has no vocabulary but that of its lookup.
-	const rows = kind === "encoder" ? tokenRows : Math.min(width, tokenRows ?? width);
-	const open = (files: readonly string[]) => openTokens(files, { rows, tokenizer });
-	const data = await open(options.data);
+async function measureTokens(models: Models, usage: Usage, sample: Sample<Piece>, options: MeasureOptions): Promise<Measured> {
+	const [{ kind, width }] = models;
+	const { data, files } = sample;
 	const run = tokenRun(models, usage, options);
 	const progress = (fraction: number) => options.onProgress?.({ pass: "measure", fraction });
 	const prompt = await beginning(data, Math.min(PROMPT, Math.floor(run.window / 2)));
-	const files = options.data;
 	if (kind === "encoder") {
 		const { tokens, windows, limited, ...states } = await compareStates(models, data, { ...run, progress });
 		const measured = `the states of ${tokens} tokens in ${layoutText(run, windows)}`;
 		return { figures: { data: { files, measured, limited }, states, notes: [] }, prompt, source: [] };
 	}
 	const masking = kind === "masked" ? { id: maskId(usage), seed: options.seed ?? COMPARE_DEFAULTS.seed } : undefined;
-	const counted = options.counts === undefined ? limitedTo(data, run.limit) : await open(options.counts);
+	const counted = sample.counts?.data ?? limitedTo(data, run.limit);
 	const bins = frequencyBins(await countTokens(idsOf(counted, options.signal), width));
 	const { tokens, windows, limited, ...scores } = await compareTokens(models, data, bins, { ...run, masking, progress });
 	const what = masking === undefined ? "next tokens" : `tokens, ${100 * MASKED_SHARE} % of all, hidden at random (seed ${masking.seed}),`;
 	const measured = `${scores.all.positions} ${what} in ${layoutText(run, windows)}`;
-	const figures = { data: { files, measured, limited }, tokens: { ...scores, counts: countsText(options) }, notes: [] };
+	const figures = { data: { files, measured, limited }, tokens: { ...scores, counts: sample.counts?.from ?? COUNTED_HERE }, notes: [] };
 	return { figures, prompt, source: [] };
 }
 
-function tokenRun([teacher, student]: Models, { pad, context }: Usage, options: CompareOptions): TokenRun {
+function tokenRun([teacher, student]: Models, { pad, context }: Usage, options: MeasureOptions): TokenRun {
 	const fixed = teacher.fixed.length ?? student.fixed.length;
 	const window = fixed ?? options.window ?? Math.min(context ?? WINDOW, LONGEST_WINDOW);
 	if (context !== undefined && window > context)
@@ -89,11 +105,7 @@ function layoutText({ window, documents }: TokenRun, count: number): string {
 
 const plural = (count: number): string => (count === 1 ? "" : "s");
 
-function countsText({ counts }: CompareOptions): string {
-	return counts === undefined
-		? "the data that was measured (give --counts with the training data to see unseen tokens)"
-		: counts.join(", ");
-}
+const COUNTED_HERE = "the data that was measured (give --counts with the training data to see unseen tokens)";
 
 function maskId({ mask }: Usage): number {
 	if (mask !== undefined) return mask;
@@ -126,15 +138,12 @@ async function beginning(data: Data<Piece>, count: number): Promise<number[]> {
 	return ids;
 }
 
-async function measureTranslators(models: Models, usage: Usage, options: CompareOptions): Promise<Measured> {
+async function measureTranslators(models: Models, usage: Usage, sample: Sample<Pair>, options: MeasureOptions): Promise<Measured> {
 	const [teacher, student] = models;
-	const { signal, data: files } = options;
-	const wanted = { sourceRows: teacher.sourceRows, targetRows: teacher.width, tokenizer: usage.tokenizer, signal };
-	const { pairs, limited } = await readPairs(files, { ...wanted, limit: options.pairs ?? COMPARE_DEFAULTS.pairs });
-	const counted =
-		options.counts === undefined ? pairs : (await readPairs(options.counts, { ...wanted, limit: Number.POSITIVE_INFINITY })).pairs;
-	const counts = new Float64Array(teacher.width);
-	for (const { target } of counted) for (const id of target) counts[id] = (counts[id] ?? 0) + 1;
+	const { signal } = options;
+	const { files } = sample;
+	const { pairs, limited } = await firstPairs(sample.data, options.pairs ?? COMPARE_DEFAULTS.pairs, signal);
+	const counts = await countTokens(targetsOf(sample.counts?.data.read(signal) ?? pairs), teacher.width);
 	const bins: FrequencyBins = frequencyBins(counts);
 	const { batch = COMPARE_DEFAULTS.batch, beam = COMPARE_DEFAULTS.beam, maxLength } = options;
 	const stage = (pass: string) => (fraction: number) => options.onProgress?.({ pass, fraction });
@@ -150,6 +159,26 @@ async function measureTranslators(models: Models, usage: Usage, options: Compare
 	const decoding = beam === 1 ? "greedy" : `beam search, ${beam} beams`;
 	const translation = usage.tokenizer === undefined ? {} : { translation: { decoding, ...scoreTranslations(own, other, pairs, usage) } };
 	const measured = `${scores.all.positions} tokens of ${pairs.length} reference${plural(pairs.length)}, each predicted from those before it`;
-	const figures = { data: { files, measured, limited }, tokens: { ...scores, counts: countsText(options) }, ...translation, notes };
+	const figures = {
+		data: { files, measured, limited },
+		tokens: { ...scores, counts: sample.counts?.from ?? COUNTED_HERE },
+		...translation,
+		notes,
+	};
 	return { figures, prompt: [usage.start], source: [...(pairs[0]?.source ?? [])] };
+}
+
+/** At most `limit` pairs. @throws DistembError `input` if there are none */
+async function firstPairs(data: Data<Pair>, limit: number, signal: AbortSignal | undefined) {
+	const pairs: Pair[] = [];
+	for await (const pair of data.read(signal)) {
+		pairs.push(pair);
+		if (pairs.length === limit) return { pairs, limited: true };
+	}
+	if (pairs.length === 0) throw new DistembError("input", "there are no pairs to measure", { hint: "give data with translations" });
+	return { pairs, limited: false };
+}
+
+async function* targetsOf(pairs: AsyncIterable<Pair> | Iterable<Pair>): AsyncGenerator<Int32Array> {
+	for await (const { target } of pairs) yield target;
 }

@@ -119,31 +119,25 @@ async function eachBatch(
 	const { window: length, batch, documents, limit, pad, signal, progress } = run;
 	const keepsRows = models.some(({ fixed }) => fixed.batch !== undefined);
 	const keepsLength = models.some(({ fixed }) => fixed.length !== undefined);
+	const layout = documents ? "separate" : "packed";
 	let [tokens, windows] = [0, 0];
-	for await (const full of tokenBatches(data, { batch, length, pad, layout: documents ? "separate" : "packed", signal })) {
-		const room = Math.ceil((limit - tokens) / length);
-		const complete = documents ? full.rows : completeRows(full);
-		// Data shorter than one window is one short window.
-		const wanted = complete === 0 && windows === 0 ? full.rows : complete;
-		const rows = Math.min(wanted, documents ? wanted : room);
-		if (rows > 0) await use(cropped(full, rows, { keepsRows, keepsLength }));
-		tokens += total(full.mask.subarray(0, rows * length));
-		windows += rows;
-		progress?.(Math.min(1, tokens / limit));
-		if (tokens >= limit) return { tokens, windows, limited: true };
+	// Windows are full, so that all predict alike; of data that fills none, the short ones are taken.
+	for (const fullOnly of documents ? [false] : [true, false]) {
+		for await (const full of tokenBatches(data, { batch, length, pad, layout, fullOnly, signal })) {
+			const room = Math.ceil((limit - tokens) / length);
+			const rows = documents ? full.rows : Math.min(full.rows, room);
+			await use(cropped(full, rows, { keepsRows, keepsLength }));
+			tokens += total(full.mask.subarray(0, rows * length));
+			windows += rows;
+			progress?.(Math.min(1, tokens / limit));
+			if (tokens >= limit) return { tokens, windows, limited: true };
+		}
+		if (windows > 0) return { tokens, windows, limited: false };
 	}
-	if (windows === 0) throw new DistembError("input", "there is nothing to measure", { hint: "give more data" });
-	return { tokens, windows, limited: false };
+	throw new DistembError("input", "there is nothing to measure", { hint: "give more data" });
 }
 
 const total = (mask: Uint8Array): number => mask.reduce((sum, shown) => sum + shown, 0);
-
-/** Rows before the first that is not full: only the last window of a stream is shorter. */
-function completeRows({ rows, length, mask }: Batch): number {
-	let count = 0;
-	while (count < rows && mask[(count + 1) * length - 1] === 1) count++;
-	return count;
-}
 
 /** The first `rows` rows without the columns that are padding in all of them, unless the graph fixes its sizes. */
 function cropped(full: Sequences, rows: number, { keepsRows, keepsLength }: { keepsRows: boolean; keepsLength: boolean }): Batch {

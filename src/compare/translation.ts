@@ -1,4 +1,7 @@
 // Two translators on the same pairs: predictions of the references, token by token, and translations of their own.
+
+import type { Pair } from "../data/data.js";
+import type { Usage } from "../data/usage.js";
 import { DistembError, throwIfAborted } from "../errors.js";
 import type { FrequencyBins } from "../metrics/bins.js";
 import { corpusBleu } from "../metrics/bleu.js";
@@ -7,8 +10,6 @@ import { type BinnedComparison, Comparer } from "../metrics/comparison.js";
 import { padded } from "../runtime/decode/feeds.js";
 import type { TextModel } from "../runtime/decode/model.js";
 import { beamSearch, greedySearch } from "../runtime/decode/search.js";
-import type { ReferencePair } from "./pairs.js";
-import type { Usage } from "./usage.js";
 
 export interface TranslationRun {
 	readonly usage: Usage;
@@ -28,7 +29,7 @@ export interface TranslationRun {
 export const LENGTH_RATIO = 2.5;
 
 /** Pairs whose sources are about as long stand together, so that little is padding. */
-function batches(pairs: readonly ReferencePair[], size: (longest: ReferencePair) => number): number[][] {
+function batches(pairs: readonly Pair[], size: (longest: Pair) => number): number[][] {
 	const order = pairs.map((_, index) => index).toSorted((a, b) => sourceLength(pairs, a) - sourceLength(pairs, b));
 	const result: number[][] = [];
 	for (let start = order.length; start > 0; ) {
@@ -41,14 +42,14 @@ function batches(pairs: readonly ReferencePair[], size: (longest: ReferencePair)
 	return result;
 }
 
-const sourceLength = (pairs: readonly ReferencePair[], index: number): number => pairs[index]?.source.length ?? 0;
+const sourceLength = (pairs: readonly Pair[], index: number): number => pairs[index]?.source.length ?? 0;
 
 const batchSize = (model: TextModel, batch: number) => model.fixed.batch ?? batch;
 
 /** How well both predict the references, each token from those before it. */
 export async function compareReferences(
 	[teacher, student]: readonly [TextModel, TextModel],
-	pairs: readonly ReferencePair[],
+	pairs: readonly Pair[],
 	bins: FrequencyBins,
 	{ usage, batch, logits, signal, progress }: TranslationRun,
 ): Promise<BinnedComparison> {
@@ -81,15 +82,15 @@ export async function compareReferences(
 }
 
 /** Translations of all sources, as ids without start and end, in the order of the pairs. */
-export async function translate(model: TextModel, pairs: readonly ReferencePair[], run: TranslationRun): Promise<number[][]> {
+export async function translate(model: TextModel, pairs: readonly Pair[], run: TranslationRun): Promise<number[][]> {
 	const { usage, batch, logits, beam, maxLength, signal, progress } = run;
-	const limitOf = ({ source }: ReferencePair) => {
+	const limitOf = ({ source }: Pair) => {
 		const limit = maxLength ?? Math.floor(LENGTH_RATIO * source.length);
 		return usage.context === undefined ? limit : Math.min(limit, usage.context - 1);
 	};
 	// Without a past every step gives logits at all positions of the prefix.
-	const heldBy = (pair: ReferencePair) => (model.hasPast ? 1 : limitOf(pair)) * model.width;
-	const size = (longest: ReferencePair) => (beam > 1 ? 1 : Math.min(batchSize(model, batch), Math.floor(logits / heldBy(longest))));
+	const heldBy = (pair: Pair) => (model.hasPast ? 1 : limitOf(pair)) * model.width;
+	const size = (longest: Pair) => (beam > 1 ? 1 : Math.min(batchSize(model, batch), Math.floor(logits / heldBy(longest))));
 	const search = { start: usage.start, ends: usage.ends, never: usage.never, first: usage.first, signal };
 	const results: number[][] = pairs.map(() => []);
 	let done = 0;
@@ -136,7 +137,7 @@ export interface TranslationComparison {
 export function scoreTranslations(
 	teacher: readonly (readonly number[])[],
 	student: readonly (readonly number[])[],
-	pairs: readonly ReferencePair[],
+	pairs: readonly Pair[],
 	{ tokenizer, ends }: Usage,
 ): TranslationComparison {
 	if (tokenizer === undefined)

@@ -20,6 +20,8 @@ export interface Piece {
 export interface Pair {
 	readonly source: Int32Array;
 	readonly target: Int32Array;
+	/** The target as its file has it, where that is text: what translations are scored against. */
+	readonly text?: string | undefined;
 }
 
 /** Checks ids that come from a file. */

@@ -1,6 +1,6 @@
 // Files as blocks of bytes, ranges and lines of UTF-8; never read at once, compressed ones (.gz) included.
 import { createReadStream } from "node:fs";
-import { type FileHandle, open, readFile } from "node:fs/promises";
+import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
 import { DistembError, throwIfAborted } from "../errors.js";
@@ -19,6 +19,12 @@ export interface Line {
 /** Extension in lower case, `.gz` left out: `.tsv` for `a/Train.TSV.gz`. */
 export function extension(file: string): string {
 	return /(\.[^./\\]+)?(?:\.gz)?$/.exec(file.toLowerCase())?.[1] ?? "";
+}
+
+/** True if `file` is there and no folder. */
+export async function isFile(file: string): Promise<boolean> {
+	const facts = await stat(file).catch(() => undefined);
+	return facts?.isFile() === true;
 }
 
 /** The system's and zlib's errors in our words; any other error as it is. */

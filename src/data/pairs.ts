@@ -99,7 +99,8 @@ async function* encoded(sides: AsyncGenerator<Sides>, options: PairOptions): Asy
 			if (!(isEmpty(source) && isEmpty(target))) onLeftOut?.(at);
 			continue;
 		}
-		yield { source: ids(source, tokenizer, { rows, at }), target: ids(target, targetTokenizer, { rows: targetRows, at }) };
+		const pair = { source: ids(source, tokenizer, { rows, at }), target: ids(target, targetTokenizer, { rows: targetRows, at }) };
+		yield typeof target === "string" ? { ...pair, text: target } : pair;
 	}
 }
 

@@ -44,7 +44,7 @@ const LEAST_SHARE = 0.9;
 export async function openTokenizer(file: string, rows?: number): Promise<TextTokenizer> {
 	const library = await load(file);
 	const size = highestId(library.get_vocab()) + 1;
-	if (rows !== undefined) checkSize(file, size, rows);
+	if (rows !== undefined) checkTokenizerSize({ file, size }, rows);
 	const conventions = await readConventions(file, (token) => library.token_to_id(token));
 	const ids = (text: string, special: boolean) => library.encode(text, { add_special_tokens: special }).ids;
 	const adds = ids("a", true).length > ids("a", false).length;
@@ -92,7 +92,8 @@ function highestId(vocabulary: ReadonlyMap<string, number>): number {
 	return highest;
 }
 
-function checkSize(file: string, size: number, rows: number): void {
+/** @throws DistembError `input` if the tokenizer cannot be that of a vocabulary of `rows` rows */
+export function checkTokenizerSize({ file, size }: Pick<TextTokenizer, "file" | "size">, rows: number): void {
 	const hint = "give the tokenizer.json of this model, or token ids instead of text";
 	if (size > rows) throw new DistembError("input", `has ${size} tokens, but the model's vocabulary ${rows} rows`, { at: file, hint });
 	if (size < LEAST_SHARE * rows)

@@ -9,15 +9,18 @@ export interface WindowOptions {
 	 * only the last window before a gap in the data, or at its end, is shorter. `separate`: every sequence begins a window.
 	 */
 	readonly layout?: "packed" | "separate" | undefined;
+	/** Leave out windows that are shorter; default: keep them. */
+	readonly fullOnly?: boolean | undefined;
 }
 
-/** Windows that hold every token exactly once, in order. Never empty. */
-export async function* windows(pieces: AsyncIterable<Piece>, { length, layout = "packed" }: WindowOptions): AsyncGenerator<Int32Array> {
+/** Windows that hold every token exactly once (but for those left out), in order. Never empty. */
+export async function* windows(pieces: AsyncIterable<Piece>, options: WindowOptions): AsyncGenerator<Int32Array> {
+	const { length, layout = "packed", fullOnly = false } = options;
 	let window = new Int32Array(length);
 	let filled = 0;
 	for await (const { ids, starts, afterGap } of pieces) {
 		if (filled > 0 && (afterGap === true || (starts && layout === "separate"))) {
-			yield window.slice(0, filled);
+			if (!fullOnly) yield window.slice(0, filled);
 			filled = 0;
 		}
 		for (let start = 0; start < ids.length; ) {
@@ -31,5 +34,5 @@ export async function* windows(pieces: AsyncIterable<Piece>, { length, layout = 
 			filled = 0;
 		}
 	}
-	if (filled > 0) yield window.slice(0, filled);
+	if (filled > 0 && !fullOnly) yield window.slice(0, filled);
 }

@@ -2,14 +2,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Piece } from "../../src/data/data.js";
-import { type Side, splitPairs, splitPieces } from "../../src/data/split.js";
+import { LONG_PAIRS, LONG_TOKENS, type Side, splitOfPairs, splitOfTokens, splitPairs, splitPieces } from "../../src/data/split.js";
 import { windows } from "../../src/data/windows.js";
 import { all, dataOf, pair, piece, refusal } from "./support.js";
 
-const SIDES: readonly Side[] = ["train", "held-out"];
+const SIDES: readonly Side[] = ["train", "validation", "test"];
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => from + index);
 
-/** Ids of both sides; those of a side that has nothing are empty. */
+/** Ids of all sides; those of a side that has nothing are empty. */
 async function sides(pieces: readonly Piece[], block: number, share: number): Promise<number[][]> {
 	const read = async (side: Side) => {
 		try {
@@ -18,7 +18,7 @@ async function sides(pieces: readonly Piece[], block: number, share: number): Pr
 			return [];
 		}
 	};
-	return [await read("train"), await read("held-out")];
+	return [await read("train"), await read("validation"), await read("test")];
 }
 
 /** Runs of the given lengths whose ids are their positions in the whole. */
@@ -39,10 +39,10 @@ describe("token data", () => {
 	it("every_token_lies_on_exactly_one_side_in_its_order", async () => {
 		await fc.assert(
 			fc.asyncProperty(data, fc.integer({ min: 1, max: 20 }), fc.constantFrom(0.5, 0.25, 0.1), async (pieces, block, share) => {
-				const [train = [], heldOut = []] = await sides(pieces, block, share);
+				const own = await sides(pieces, block, share);
 				const whole = pieces.flatMap(({ ids }) => [...ids]);
-				expect([...train, ...heldOut].sort((left, right) => left - right)).toEqual(whole);
-				for (const side of [train, heldOut]) expect(side).toEqual([...side].sort((left, right) => left - right));
+				expect(own.flat().sort((left, right) => left - right)).toEqual(whole);
+				for (const side of own) expect(side).toEqual([...side].sort((left, right) => left - right));
 			}),
 		);
 	});
@@ -59,9 +59,10 @@ describe("token data", () => {
 		);
 	});
 
-	it("of_a_stream_the_second_of_every_k_blocks_is_held_out", async () => {
-		const [train, heldOut] = await sides([piece(range(0, 25)), piece(range(25, 100), false)], 10, 0.25);
-		expect(heldOut).toEqual([...range(10, 20), ...range(50, 60), ...range(90, 100)]);
+	it("of_a_stream_the_second_of_every_k_blocks_is_held_out_in_turns", async () => {
+		const [train, validation, test] = await sides([piece(range(0, 25)), piece(range(25, 100), false)], 10, 0.25);
+		expect(validation).toEqual([...range(10, 20), ...range(90, 100)]);
+		expect(test).toEqual(range(50, 60));
 		expect(train?.length).toBe(70);
 	});
 
@@ -77,7 +78,7 @@ describe("token data", () => {
 	});
 
 	it("windows_do_not_reach_across_what_was_held_out", async () => {
-		const stream = dataOf([piece(range(0, 60))]);
+		const stream = dataOf([piece(range(0, 160))]);
 		for (const side of SIDES) {
 			const cut = await all(windows(splitPieces(stream, side, { block: 10, share: 0.25 }).read(), { length: 16 }));
 			for (const window of cut) expect([...window]).toEqual(range(window[0] ?? -1, (window[0] ?? -1) + window.length));
@@ -85,13 +86,27 @@ describe("token data", () => {
 		}
 	});
 
-	it("little_data_has_both_sides_and_too_little_is_refused", async () => {
-		const [train, heldOut] = await sides([piece(range(0, 1100))], 1024, 0.05);
-		expect([train?.length, heldOut?.length]).toEqual([1024, 76]);
-		const short = splitPieces(dataOf([piece(range(0, 1024))]), "held-out");
-		expect(await refusal(() => all(short.read()))).toBe(
-			"input: there is too little data for validation; give more than 1024 tokens, or validation data of its own",
+	it("little_data_has_all_sides", async () => {
+		await fc.assert(
+			fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 200, maxLength: 300 }), async (lengths) => {
+				const pieces = consecutive(lengths).map((ids) => piece(ids));
+				const size = lengths.reduce((sum, length) => sum + length, 0);
+				const { share = Number.NaN, block = Number.NaN } = splitOfTokens(size);
+				for (const side of await sides(pieces, block, share)) expect(side.length).toBeGreaterThanOrEqual(block);
+			}),
 		);
+	});
+
+	it("long_data_is_split_by_default", () => {
+		expect(splitOfTokens(LONG_TOKENS)).toEqual({});
+		expect(splitOfTokens(LONG_TOKENS - 1)).toEqual({ share: 0.2, block: 1024 });
+	});
+
+	it("too_little_is_refused", async () => {
+		const short = dataOf([piece(range(0, 45))]);
+		const whole = (side: Side) => all(splitPieces(short, side, splitOfTokens(45)).read());
+		expect((await whole("validation"))[0]?.ids.length).toBe(8);
+		expect(await refusal(() => whole("test"))).toBe("input: there is too little data for test; give more than 8 tokens");
 	});
 
 	it.each([0, -1, 0.6, Number.NaN])("a_share_of_%d_is_refused", async (share) => {
@@ -104,15 +119,20 @@ describe("pairs", () => {
 	const numbers = async (side: Side) => (await all(splitPairs(dataOf(pairs), side).read())).map(({ source }) => source[0]);
 
 	it("are_held_out_in_runs_of_16_one_of_20_by_default", async () => {
-		const heldOut = await numbers("held-out");
-		expect(heldOut).toEqual([...range(16, 32), ...range(336, 352), ...range(656, 672)]);
-		const train = await numbers("train");
-		expect(new Set([...heldOut, ...train]).size).toBe(700);
+		const [validation, test, train] = [await numbers("validation"), await numbers("test"), await numbers("train")];
+		expect(validation).toEqual([...range(16, 32), ...range(656, 672)]);
+		expect(test).toEqual(range(336, 352));
+		expect(new Set([...validation, ...test, ...train]).size).toBe(700);
 		expect(train.length).toBe(700 - 48);
 	});
 
 	it("too_few_are_refused", async () => {
-		const few = splitPairs(dataOf(pairs.slice(0, 16)), "held-out");
+		const few = splitPairs(dataOf(pairs.slice(0, 16)), "validation");
 		expect(await refusal(() => all(few.read()))).toContain("too little data for validation; give more than 16 pairs");
+	});
+
+	it.each([7, 20, 100, LONG_PAIRS - 1])("%d_pairs_have_all_sides", async (count) => {
+		const some = dataOf(range(0, count).map((number) => pair([number], [number])));
+		for (const side of SIDES) expect((await all(splitPairs(some, side, splitOfPairs(count)).read())).length).toBeGreaterThan(0);
 	});
 });

@@ -1,14 +1,14 @@
 // What the files beside a model say about how it is used: tokenizer, special tokens, length of the context.
 import path from "node:path";
-import { readConventions } from "../data/conventions.js";
-import { isRecord, jsonObject } from "../data/files.js";
-import { openTokenizer, type TextTokenizer } from "../data/tokenizer.js";
-import { pathKind } from "../onnx/index.js";
-import type { CompareOptions } from "./options.js";
+import { readConventions } from "./conventions.js";
+import { isFile, isRecord, jsonObject } from "./files.js";
+import { openTokenizer, type TextTokenizer } from "./tokenizer.js";
 
 export interface Usage {
 	readonly tokenizer: TextTokenizer | undefined;
 	readonly pad: number;
+	/** Begins a document of a language model. */
+	readonly bos: number | undefined;
 	/** Id before the first token of a translation. */
 	readonly start: number;
 	/** Ids that end a translation. */
@@ -23,6 +23,14 @@ export interface Usage {
 	readonly context: number | undefined;
 }
 
+/** What goes before what the files say. */
+export interface UsageOptions {
+	readonly tokenizer?: string | undefined;
+	readonly startId?: number | undefined;
+	readonly endId?: number | undefined;
+	readonly maskId?: number | undefined;
+}
+
 /** Names of the mask token, if no file says it. */
 const USUAL_MASKS = ["[MASK]", "<mask>"] as const;
 
@@ -34,21 +42,22 @@ const CONTEXT_KEYS = ["n_positions", "max_position_embeddings", "n_ctx"] as cons
  * one above). Options go first.
  * @throws DistembError `input` if a file is broken, or the tokenizer that was asked for is missing
  */
-export async function readUsage(model: string, options: Partial<CompareOptions>): Promise<Usage> {
+export async function readUsage(model: string, options: UsageOptions): Promise<Usage> {
 	const folder = await folderOf(model);
 	const file = options.tokenizer ?? path.join(folder, "tokenizer.json");
-	const isThere = options.tokenizer !== undefined || pathKind(file) === "file";
+	const isThere = options.tokenizer !== undefined || (await isFile(file));
 	const tokenizer = isThere ? await openTokenizer(file) : undefined;
 	const conventions = tokenizer?.conventions ?? (await readConventions(file, () => undefined));
 	const configs = [await jsonObject(path.join(folder, "generation_config.json")), await jsonObject(path.join(folder, "config.json"))];
 	const setting = (key: string): unknown => configs.map((config) => config?.[key]).find((value) => value !== undefined && value !== null);
-	const { pad, eos, decoderStart } = conventions;
+	const { pad, bos, eos, decoderStart } = conventions;
 	const ends = new Set(options.endId === undefined ? [...numbersOf(setting("eos_token_id")), eos ?? 0] : [options.endId]);
 	const never = new Set(singles(setting("bad_words_ids")));
 	if (!ends.has(pad)) never.add(pad);
 	return {
 		tokenizer,
 		pad,
+		bos,
 		start: options.startId ?? decoderStart,
 		ends,
 		never,
@@ -59,8 +68,8 @@ export async function readUsage(model: string, options: Partial<CompareOptions>)
 }
 
 async function folderOf(model: string): Promise<string> {
-	const own = pathKind(model) === "directory" ? model : path.dirname(model);
-	if (path.basename(path.resolve(own)) !== "onnx" || pathKind(path.join(own, "config.json")) === "file") return own;
+	const own = (await isFile(model)) ? path.dirname(model) : model;
+	if (path.basename(path.resolve(own)) !== "onnx" || (await isFile(path.join(own, "config.json")))) return own;
 	return path.join(own, "..");
 }
 

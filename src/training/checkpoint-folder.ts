@@ -1,0 +1,65 @@
+// A folder beside the output that keeps a training under way, with what it belongs to.
+import path from "node:path";
+import { loadArrays, removeArrays, saveArrays } from "../data/arrays.js";
+import { isRecord } from "../data/files.js";
+import { DistembError } from "../errors.js";
+import type { CheckpointFacts, CheckpointStore } from "./checkpoint.js";
+
+/** What a training belongs to: contents of files as hashes, options as text, by the names that messages call them. */
+export type Identity = Readonly<Record<string, string>>;
+
+export interface CheckpointFolder extends CheckpointStore {
+	/** Something was saved in this run. */
+	readonly saved: boolean;
+	/** Removes what this run saved or went on from: it is finished. */
+	readonly remove: () => Promise<void>;
+}
+
+const NAME = "checkpoint.safetensors";
+
+/** Raised when fields of the facts change their meaning. */
+const VERSION = 1;
+
+/**
+ * Keeps checkpoints in `folder`.
+ * @param resume a folder to go on from; undefined: begin anew
+ */
+export function checkpointFolder(folder: string, identity: Identity, resume: string | undefined): CheckpointFolder {
+	const file = path.join(folder, NAME);
+	let saved = false;
+	return {
+		get saved() {
+			return saved;
+		},
+		load: async () => {
+			if (resume === undefined) return undefined;
+			const at = path.join(resume, NAME);
+			const kept = await loadArrays(at);
+			if (kept === undefined)
+				throw new DistembError("input", "holds no checkpoint", { at: resume, hint: "name the folder that the interrupted run named" });
+			return { facts: factsOf(kept.facts, identity, at), arrays: kept.arrays };
+		},
+		save: async ({ facts, arrays }) => {
+			await saveArrays(file, { facts: { version: VERSION, identity, training: facts }, arrays });
+			saved = true;
+		},
+		remove: async () => {
+			await removeArrays(file);
+			if (resume !== undefined) await removeArrays(path.join(resume, NAME));
+		},
+	};
+}
+
+/** @throws DistembError `usage` that names the first option, model or data that is not the checkpoint's; `input` */
+function factsOf(kept: unknown, identity: Identity, at: string): CheckpointFacts {
+	if (!isRecord(kept) || kept.version !== VERSION || !isRecord(kept.identity) || !isRecord(kept.training))
+		throw new DistembError("input", "is a checkpoint of another version", { at, hint: "begin anew, without --resume" });
+	for (const name of new Set([...Object.keys(identity), ...Object.keys(kept.identity)])) {
+		const [now, then] = [identity[name], kept.identity[name]];
+		if (now === then) continue;
+		const what = name.startsWith("--") ? `was made with ${name} ${then ?? "left out"}, not ${now ?? "left out"}` : `belongs to another ${name}`;
+		throw new DistembError("usage", what, { at, hint: "give the same model, data and options as then, or leave --resume out" });
+	}
+	// Written by save() of the same version.
+	return kept.training as unknown as CheckpointFacts;
+}

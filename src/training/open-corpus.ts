@@ -1,0 +1,99 @@
+// The data of a run in three parts: from files, or else what the original writes by itself.
+import { contentHash, keptLines } from "../data/cache.js";
+import { type Data, firstOf, pairTokens, pieceTokens, remembered } from "../data/data.js";
+import { LONG_PAIRS, LONG_TOKENS, type Side, splitOfPairs, splitOfTokens, splitPairs, splitPieces } from "../data/split.js";
+import type { Usage } from "../data/usage.js";
+import type { TextModel } from "../runtime/decode/model.js";
+import type { Corpus, SpecialTokens } from "./corpus.js";
+import { GENERATORS, type GenerateOptions } from "./generate.js";
+import { type ModelData, openModelData } from "./model-data.js";
+
+export interface CorpusOptions {
+	/** Files; without them the original writes. */
+	readonly data?: readonly string[] | undefined;
+	/** What the original may write; undefined: nothing. */
+	readonly generate?: Pick<GenerateOptions, "seed" | "tokens" | "seconds"> & {
+		/** The model's files: another model writes something else. */
+		readonly files: readonly string[];
+		/** Folder that keeps what was written. */
+		readonly cache: string;
+	};
+	readonly signal?: AbortSignal | undefined;
+	readonly progress: (fraction: number, note?: string) => void;
+	readonly log: (line: string) => void;
+}
+
+/** Tokens that are read at the beginning: mistakes in the data show there, and what was read is remembered. */
+const CHECKED = 2 ** 24;
+
+/**
+ * Opens the data of a run. Undefined: there is none, for a reason that is logged.
+ * @throws DistembError `input`: the data is broken, of another kind, or too little
+ */
+export async function openCorpus(model: TextModel, usage: Usage, options: CorpusOptions): Promise<Corpus | undefined> {
+	const { data: files, generate, log } = options;
+	if (files !== undefined) {
+		const corpus = await split(await openModelData(files, model, usage.tokenizer), model, usage, options);
+		return { ...corpus, generated: false, from: files.join(", ") };
+	}
+	const refusal = generate === undefined ? "nothing needs it" : cannotWrite(model);
+	if (generate === undefined || refusal !== undefined) {
+		log(`no text was generated: ${refusal}`);
+		return undefined;
+	}
+	const file = await generated(model, usage, generate, options);
+	const from = `${GENERATORS[model.kind].how} (seed ${generate.seed})`;
+	log(`no --data: ${from}; kept in ${file}`);
+	return { ...(await split(await openModelData([file], model, usage.tokenizer), model, usage, options)), generated: true, from };
+}
+
+function cannotWrite({ kind, decodes, files }: TextModel): string | undefined {
+	const writes = kind === "causal" || kind === "translator";
+	return writes && !decodes ? `"${files.at(-1)}" takes inputs of a fixed size` : undefined;
+}
+
+/** The file with what the original wrote, now or in an earlier run. */
+async function generated(
+	model: TextModel,
+	usage: Usage,
+	{ cache, files, ...amount }: NonNullable<CorpusOptions["generate"]>,
+	{ signal, progress }: CorpusOptions,
+): Promise<string> {
+	const key = await contentHash(files, [JSON.stringify(amount)]);
+	return await keptLines(cache, `generated-${key.slice(0, 16)}.jsonl`, () =>
+		GENERATORS[model.kind].generate(model, usage, { ...amount, signal, progress }),
+	);
+}
+
+/** The three parts, each of which holds something. */
+async function split(opened: ModelData, { fixed }: TextModel, usage: Usage, { signal, progress }: CorpusOptions) {
+	const special: SpecialTokens = { pad: usage.pad, start: usage.start, mask: usage.mask, context: fixed.length ?? usage.context };
+	if (opened.kind === "pairs") {
+		const data = remembered(opened.data, pairTokens);
+		const { items } = await checked(data, pairTokens, signal, progress);
+		const own = splitOfPairs(Math.min(items, LONG_PAIRS));
+		return { kind: opened.kind, special, ...(await parts((side) => splitPairs(data, side, own))) } as const;
+	}
+	const data = remembered(opened.data, pieceTokens);
+	const { tokens } = await checked(data, pieceTokens, signal, progress);
+	const own = splitOfTokens(Math.min(tokens, LONG_TOKENS));
+	return { kind: opened.kind, special, ...(await parts((side) => splitPieces(data, side, own))) } as const;
+}
+
+async function parts<T>(part: (side: Side) => Data<T>) {
+	const all = { train: part("train"), validation: part("validation"), test: part("test") };
+	for (const { read } of Object.values(all)) await firstOf(read());
+	return all;
+}
+
+/** Reads the data once, at most its first {@link CHECKED} tokens. */
+async function checked<T>(data: Data<T>, size: (item: T) => number, signal: AbortSignal | undefined, progress: CorpusOptions["progress"]) {
+	let [items, tokens] = [0, 0];
+	for await (const item of data.read(signal)) {
+		items++;
+		tokens += size(item);
+		if (items % 1024 === 0) progress(tokens / CHECKED, `${tokens} tokens`);
+		if (tokens >= CHECKED) break;
+	}
+	return { items, tokens };
+}
