@@ -1,19 +1,19 @@
 // Which options go together, and which numbers are possible: checked once, before anything is read.
 import { DistembError } from "./errors.js";
-import { type CompileOptions, LOSSES, TRAINED } from "./options.js";
+import { type CompileOptions, flagOf, LOSSES, TRAINED } from "./options.js";
 
 /** @throws DistembError `usage` for contradictions and impossible numbers */
 export function checkOptions(options: CompileOptions): void {
 	const sizes = ["rank", "ratio", "targetSize"] as const;
 	const given = sizes.filter((name) => options[name] !== undefined);
-	if (given.length > 1) throw fail(`${given.map(flag).join(" and ")} exclude each other`, "give one of them");
+	if (given.length > 1) throw fail(`${given.map(flagOf).join(" and ")} exclude each other`, "give one of them");
 	for (const name of ["rank", "inputRank", "outputRank", "threads", "steps", "batch", "length"] as const) {
 		const value = options[name];
-		if (value !== undefined && (!Number.isInteger(value) || value < 1)) throw fail(`${flag(name)} must be a whole number of at least 1`);
+		if (value !== undefined && (!Number.isInteger(value) || value < 1)) throw fail(`${flagOf(name)} must be a whole number of at least 1`);
 	}
 	for (const name of ["ratio", "targetSize"] as const) {
 		const value = options[name];
-		if (value !== undefined && !(value > 0 && Number.isFinite(value))) throw fail(`${flag(name)} must be a positive number`);
+		if (value !== undefined && !(value > 0 && Number.isFinite(value))) throw fail(`${flagOf(name)} must be a positive number`);
 	}
 	if (options.seed !== undefined && !(Number.isInteger(options.seed) && options.seed >= 0))
 		throw fail("--seed must be a whole number from 0");
@@ -32,13 +32,13 @@ function validateTraining(options: CompileOptions): void {
 	const useless = TRAINING_ONLY.find((name) => options[name] !== undefined);
 	const why = options.distill === false ? "--no-distill" : options.method === "svd" ? "--method svd" : undefined;
 	if (useless !== undefined && why !== undefined)
-		throw fail(`${flag(useless)} is for training, and ${why} trains nothing`, "leave one of them out");
+		throw fail(`${flagOf(useless)} is for training, and ${why} trains nothing`, "leave one of them out");
 	if (options.method === "svd" && options.distill === true) throw fail("--method svd trains nothing", "use --method distemb");
 	if (options.minutes !== undefined && options.steps !== undefined)
 		throw fail("--minutes and --steps exclude each other", "give one of them");
 	for (const name of ["minutes", "lr"] as const) {
 		const value = options[name];
-		if (value !== undefined && !(value > 0 && Number.isFinite(value))) throw fail(`${flag(name)} must be a positive number`);
+		if (value !== undefined && !(value > 0 && Number.isFinite(value))) throw fail(`${flagOf(name)} must be a positive number`);
 	}
 	if (options.length === 1) throw fail("--length 1 leaves nothing to predict", "give at least 2");
 	if (options.train !== undefined && !TRAINED.includes(options.train))
@@ -55,19 +55,18 @@ function validateLoss({ loss = {}, method }: CompileOptions): void {
 		if (weight !== undefined && !(weight >= least && Number.isFinite(weight)))
 			throw fail(`--loss ${name} must be a ${name === "temperature" ? "positive number" : "number from 0"}`);
 	}
-	const [ignored] = method === "paper" ? Object.keys(loss).filter((name) => name !== "ce" && name !== "embedding") : [];
-	if (ignored !== undefined) throw fail(`--method paper has no loss "${ignored}"`, "it has ce and embedding");
+	const [ignored] = method === "paper" ? Object.keys(loss).filter((name) => name !== "crossEntropy" && name !== "embedding") : [];
+	if (ignored !== undefined) throw fail(`--method paper has no loss "${ignored}"`, "it has crossEntropy and embedding");
 }
 
 function validateGates(options: CompileOptions): void {
 	for (const name of ["maxPerplexityIncrease", "maxKl"] as const) {
 		const value = options[name];
 		if (value === undefined) continue;
-		if (!(value >= 0 && Number.isFinite(value))) throw fail(`${flag(name)} must be a number from 0`);
-		if (options.data === undefined) throw fail(`${flag(name)} is measured on held-out data`, "give --data");
-		if (options.dryRun === true) throw fail(`${flag(name)} needs a result to measure, and --dry-run gives none`, "leave one of them out");
+		if (!(value >= 0 && Number.isFinite(value))) throw fail(`${flagOf(name)} must be a number from 0`);
+		if (options.data === undefined) throw fail(`${flagOf(name)} is measured on held-out data`, "give --data");
+		if (options.dryRun === true) throw fail(`${flagOf(name)} needs a result to measure, and --dry-run gives none`, "leave one of them out");
 	}
 }
 
 const fail = (message: string, hint?: string) => new DistembError("usage", message, { hint });
-const flag = (name: string): string => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

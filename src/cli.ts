@@ -1,13 +1,14 @@
 #!/usr/bin/env node
 // argv → options → call → print. The only place that prints, and that decides on exit codes.
 import { closest, distance } from "fastest-levenshtein";
-import yargs, { type Argv } from "yargs";
+import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
-import { COMPARE_ARGUMENTS, compareArguments, compareOptions } from "./compare/arguments.js";
+import { compileArguments, compileOptions, inspectArguments, OPTION_NAMES, outputOptions } from "./arguments.js";
+import { compareArguments, compareOptions } from "./compare/arguments.js";
 import { compare } from "./compare.js";
 import { compile, inspect } from "./compile.js";
 import { DistembError, EXIT_CODES } from "./errors.js";
-import { type CompileOptions, DTYPES, METHODS, OPS } from "./options.js";
+import type { CompileOptions } from "./options.js";
 import { compareText } from "./report/compare-text.js";
 import { writeJson } from "./report/file.js";
 import { compileText, inspectText } from "./report/text.js";
@@ -15,87 +16,6 @@ import { progressDisplay } from "./terminal.js";
 import { TOOL } from "./version.js";
 
 const usage = (message: string, hint?: string) => new DistembError("usage", message, { hint });
-
-/** `20MB`, `1.5 GiB`, `300000` → bytes. */
-function parseSize(text: string): number {
-	const match = /^(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?$/i.exec(text.trim());
-	if (match === null) throw usage(`--target-size "${text}" is no size`, "write it like 20MB, 1.5GiB or 300000");
-	const power = ["", "k", "m", "g", "t"].indexOf((match[2] ?? "").toLowerCase());
-	return Math.floor(Number(match[1]) * (match[3] === "" ? 1000 : 1024) ** power);
-}
-
-function locateOptions<T>(command: Argv<T>) {
-	return command
-		.option("embedding", { type: "string", group: "Where:", describe: "table or lookup, by name, if the structure does not decide" })
-		.option("head", { type: "string", group: "Where:", describe: "projection, by name" })
-		.option("keep-other-readers", {
-			type: "boolean",
-			group: "Where:",
-			describe: "rewrite though something else reads the table; it then stays",
-		});
-}
-
-function outputOptions<T>(command: Argv<T>) {
-	return command
-		.option("json", {
-			type: "string",
-			requiresArg: true,
-			group: "Output:",
-			describe: "write the report as JSON to a file, or - for stdout",
-		})
-		.option("quiet", { type: "boolean", group: "Output:", describe: "no progress" })
-		.option("threads", { type: "number", requiresArg: true, group: "Output:", describe: "threads of the engine" });
-}
-
-function compileArguments<T>(command: Argv<T>) {
-	return outputOptions(
-		locateOptions(
-			command
-				.positional("in", { type: "string", demandOption: true, describe: "an .onnx file, or a folder with a model's files" })
-				.positional("out", { type: "string", demandOption: true, describe: "the result, of the same kind" })
-				.option("rank", { type: "number", requiresArg: true, group: "Size:", describe: "columns of the left factor (default 64)" })
-				.option("ratio", { type: "number", requiresArg: true, group: "Size:", describe: "vocabulary this many times smaller" })
-				.option("target-size", {
-					type: "string",
-					requiresArg: true,
-					coerce: parseSize,
-					group: "Size:",
-					describe: "size of the result, e.g. 20MB",
-				})
-				.option("input-rank", { type: "number", requiresArg: true, group: "Size:", describe: "rank of the lookups alone" })
-				.option("output-rank", { type: "number", requiresArg: true, group: "Size:", describe: "rank of the projections alone" })
-				.option("dtype", {
-					choices: DTYPES,
-					requiresArg: true,
-					group: "Size:",
-					describe: "precision of the factors (default: the table's)",
-				})
-				.option("ops", { choices: OPS, requiresArg: true, group: "Size:", describe: "operators allowed in the result (default standard)" })
-				.option("method", {
-					choices: METHODS,
-					requiresArg: true,
-					group: "Method:",
-					describe: "svd, or the paper's ReLU factors (default svd)",
-				})
-				.option("seed", { type: "number", requiresArg: true, group: "Method:", describe: "of everything random (default 0)" })
-				.option("no-distill", { type: "boolean", group: "Method:", describe: "reconstruction only (all there is in this version)" })
-				.option("dry-run", { type: "boolean", group: "Output:", describe: "find and count, write nothing" })
-				.option("overwrite", { type: "boolean", group: "Output:", describe: "replace an existing output" })
-				.option("allow-larger", { type: "boolean", group: "Output:", describe: "factorize even where that takes more bytes" })
-				.conflicts("rank", ["ratio", "target-size"])
-				.conflicts("ratio", "target-size"),
-		),
-	)
-		.example("$0 model.onnx small.onnx --rank 64", "one file")
-		.example("$0 marian/ marian-small/ --ratio 8 --dtype float16", "encoder and decoder together")
-		.example("$0 model.onnx small.onnx --rank 64 --json -", "the report as JSON");
-}
-
-function inspectArguments<T>(command: Argv<T>) {
-	return outputOptions(
-		locateOptions(command.positional("in", { type: "string", demandOption: true, describe: "an .onnx file or a folder" })),
-	).example("$0 inspect model.onnx", "tables, readers, ties, bytes");
-}
 
 interface Output {
 	readonly json?: string | undefined;
@@ -147,18 +67,13 @@ async function main(argv: readonly string[]): Promise<void> {
 		.version(TOOL.version)
 		.usage("Makes the vocabulary of an ONNX translation or language model many times smaller.")
 		.parserConfiguration({ "boolean-negation": false, "duplicate-arguments-array": false })
-		.command(
-			"$0 <in> <out>",
-			"compile a model",
-			(command) => compileArguments(command),
-			async ({ in: input, out, ...options }) => {
-				await present(options, (hooks) => compile(input, out, { ...pick(options), ...hooks }), compileText);
-			},
-		)
+		.command("$0 <in> <out>", "compile a model", compileArguments, async ({ in: input, out, ...options }) => {
+			await present(options, (hooks) => compile(input, out, { ...compileOptions(options), ...hooks }), compileText);
+		})
 		.command(
 			"inspect <in>",
 			"show what would be rewritten, and what not and why",
-			(command) => inspectArguments(command),
+			inspectArguments,
 			async ({ in: input, embedding, head, keepOtherReaders, threads, ...output }) => {
 				await present(output, (hooks) => inspect(input, { embedding, head, keepOtherReaders, threads, ...hooks }), inspectText);
 			},
@@ -177,25 +92,6 @@ async function main(argv: readonly string[]): Promise<void> {
 		.wrap(Math.min(110, process.stdout.columns ?? 110))
 		.fail((message, error) => failure(message, error, OPTION_NAMES));
 	await parser.parseAsync();
-}
-
-const OPTION_NAMES = [
-	...["rank", "ratio", "target-size", "input-rank", "output-rank", "dtype", "ops", "method", "seed", "no-distill", "dry-run"],
-	...["overwrite", "allow-larger", "embedding", "head", "keep-other-readers", "json", "quiet", "threads", "help", "version"],
-	...Object.keys(COMPARE_ARGUMENTS),
-];
-
-const COMPILE_KEYS = [
-	...["rank", "ratio", "targetSize", "inputRank", "outputRank", "dtype", "ops", "method", "seed", "overwrite", "allowLarger", "dryRun"],
-	...["embedding", "head", "keepOtherReaders", "threads"],
-] as const;
-
-type Parsed = Omit<CompileOptions, "signal" | "onProgress"> & Output;
-
-/** The options that `compile` understands, without what yargs adds. */
-function pick(parsed: Parsed): CompileOptions {
-	const known = new Set<string>(COMPILE_KEYS);
-	return Object.fromEntries(Object.entries(parsed).filter(([name]) => known.has(name)));
 }
 
 try {

@@ -5,12 +5,14 @@ import { quantize } from "../passes/quantize/index.js";
 import { reconstruct } from "../passes/reconstruct/index.js";
 import { verify } from "../passes/verify/index.js";
 import { DistembError, throwIfAborted } from "./errors.js";
+import { checkGates, evaluate } from "./evaluate.js";
+import { gather, trainingBudget } from "./gather.js";
 import { type Bundle, openBundle, StagedOutput } from "./onnx/index.js";
 import { type CommonOptions, type CompileOptions, givenOptions, type LocateOptions, resolveOptions, threadsOf } from "./options.js";
 import { type PassRunner, runPass, timed } from "./pass.js";
 import { type CompileReport, factorReports, type InspectReport, inspectReport, passReports, verificationReports } from "./report/report.js";
 import { TOOL } from "./version.js";
-import { checkPaths, factsOf, loadedFrom, outputName, weightBytesOf, writeBundle } from "./workspace.js";
+import { checkPaths, factsOf, loadedFrom, outputName, stagedPath, weightBytesOf, writeBundle } from "./workspace.js";
 
 /**
  * Compiles a model: finds its vocabulary, factorizes it, and writes a smaller model.
@@ -52,7 +54,12 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		};
 	}
 
-	const reconstructed = await runPass(reconstruct(options), factorized, runner);
+	const paths = { input, output, bundle };
+	const { budget, gathered } = await timed("data", runner, async (context) => {
+		const budget = trainingBudget(options, facts, factorized, context.log);
+		return { budget, gathered: await gather(paths, options, budget, context) };
+	});
+	const reconstructed = await runPass(reconstruct({ method: options.method === "paper" ? "paper" : "svd" }), factorized, runner);
 	const quantized = await runPass(quantize(options), reconstructed, runner);
 	const bytes = await timed("write", runner, () => writeBundle(staged, bundle, output, options));
 	const verified = await runPass(
@@ -60,6 +67,9 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		quantized,
 		runner,
 	);
+	const quality =
+		gathered && (await timed("measure", runner, (context) => evaluate([input, stagedPath(staged, bundle, output)], gathered, context)));
+	if (quality !== undefined) checkGates(quality, options);
 	throwIfAborted(options.signal);
 	await staged.commit(options.overwrite);
 
@@ -70,6 +80,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		output: { path: output, bytes, files: staged.files },
 		factors: factorReports(quantized),
 		verification: verificationReports(verified),
+		...(quality === undefined ? {} : { quality }),
 		passes: passReports(runner.records),
 	} satisfies CompileReport;
 }

@@ -7,7 +7,7 @@ export const METHODS = ["distemb", "paper", "svd"] as const;
 export const DTYPES = ["float32", "float16", "int8"] as const;
 export const OPS = ["standard", "onnxruntime"] as const;
 export const TRAINED = ["factors", "norms", "all"] as const;
-export const LOSSES = ["kl", "ce", "states", "embedding", "temperature"] as const;
+export const LOSSES = ["kl", "crossEntropy", "states", "embedding", "temperature"] as const;
 
 export type Method = (typeof METHODS)[number];
 export type FactorDType = (typeof DTYPES)[number];
@@ -153,4 +153,9 @@ export function givenOptions(options: CompileOptions): Readonly<Record<string, R
 /** Threads to use if the caller does not say. */
 export function threadsOf(options: CommonOptions): number {
 	return options.threads ?? availableParallelism();
+}
+
+/** An option as the command line calls it: `--target-size` for `targetSize`. */
+export function flagOf(name: string): string {
+	return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }

@@ -55,26 +55,29 @@ export async function runPass<In, Out extends HasModels>(pass: Pass<In, Out>, st
 	pass.requires?.(state);
 	const log: string[] = [];
 	const start = performance.now();
-	const report = (fraction: number, note?: string) => runner.onProgress?.({ pass: pass.name, fraction, note });
-	report(0);
-	const after = await pass.run(state, {
-		signal: runner.signal,
-		threads: runner.threads,
-		seed: runner.seed,
-		progress: report,
-		log: (line) => log.push(line),
-	});
+	const context = contextOf(pass.name, runner, log);
+	context.progress(0);
+	const after = await pass.run(state, context);
 	for (const { model } of after.files) checkModel(model);
 	pass.ensures?.(after, state);
-	report(1);
+	context.progress(1);
 	runner.records.push({ name: pass.name, milliseconds: performance.now() - start, log });
 	return after;
 }
 
-/** Records work that is no pass (it changes no state) under `name`. */
-export async function timed<T>(name: string, runner: PassRunner, work: () => Promise<T>): Promise<T> {
+/** Runs and records work that is no pass (it changes no state) under `name`. */
+export async function timed<T>(name: string, runner: PassRunner, work: (context: PassContext) => Promise<T>): Promise<T> {
+	throwIfAborted(runner.signal);
+	const log: string[] = [];
 	const start = performance.now();
-	const result = await work();
-	runner.records.push({ name, milliseconds: performance.now() - start, log: [] });
+	const context = contextOf(name, runner, log);
+	context.progress(0);
+	const result = await work(context);
+	runner.records.push({ name, milliseconds: performance.now() - start, log });
 	return result;
+}
+
+function contextOf(name: string, { signal, threads, seed, onProgress }: PassRunner, log: string[]): PassContext {
+	const progress = (fraction: number, note?: string) => onProgress?.({ pass: name, fraction, note });
+	return { signal, threads, seed, progress, log: (line) => log.push(line) };
 }

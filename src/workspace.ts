@@ -45,6 +45,11 @@ export function outputName(bundle: Bundle, name: string, output: string): string
 	return bundle.kind === "file" ? path.basename(output) : name;
 }
 
+/** Where the whole result can be opened before it is committed: a file, or a folder. */
+export function stagedPath(staged: StagedOutput, bundle: Bundle, output: string): string {
+	return bundle.kind === "file" ? staged.pathOf(path.basename(output)) : staged.folder;
+}
+
 /** Writes every model and copies what is no model; returns the bytes of models and data files. */
 export async function writeBundle(staged: StagedOutput, bundle: Bundle, output: string, options: CommonOptions): Promise<number> {
 	const models = bundle.models.map(({ name, open }) => ({ open, name: outputName(bundle, name, output) }));

@@ -1,6 +1,6 @@
 // What a caller of `compare` may ask for.
 import { DistembError } from "../errors.js";
-import type { CommonOptions } from "../options.js";
+import { type CommonOptions, flagOf } from "../options.js";
 
 export interface CompareOptions extends CommonOptions {
 	/** Language models: .txt, .jsonl, .npy. Translators: .tsv, .jsonl, .safetensors, or two parallel text files. */
@@ -41,10 +41,9 @@ const IDS = ["startId", "endId", "maskId", "seed"] as const;
 /** @throws DistembError `usage` for numbers that are none, or if there is no data */
 export function checkCompareOptions(options: CompareOptions): void {
 	const fail = (message: string, hint?: string) => new DistembError("usage", message, { hint });
-	const flag = (name: string) => `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 	const isBelow = (value: number | undefined, least: number) => value !== undefined && !(Number.isInteger(value) && value >= least);
-	for (const name of COUNTS) if (isBelow(options[name], 1)) throw fail(`${flag(name)} must be a whole number of at least 1`);
-	for (const name of IDS) if (isBelow(options[name], 0)) throw fail(`${flag(name)} must be a whole number from 0`);
+	for (const name of COUNTS) if (isBelow(options[name], 1)) throw fail(`${flagOf(name)} must be a whole number of at least 1`);
+	for (const name of IDS) if (isBelow(options[name], 0)) throw fail(`${flagOf(name)} must be a whole number from 0`);
 	if (options.window === 1) throw fail("--window 1 leaves nothing to predict", "give at least 2");
 	if (options.data.length === 0) throw fail("compare needs data", "give --data with texts, token ids, or pairs for a translator");
 }

@@ -82,7 +82,8 @@ export async function loadArrays(file: string): Promise<NamedArrays | undefined>
 function arrayAt(bytes: Buffer, body: number, entry: unknown): Float32Array {
 	const offsets: unknown = isRecord(entry) && entry.dtype === "F32" ? entry.data_offsets : undefined;
 	const [start, end]: unknown[] = Array.isArray(offsets) ? offsets : [];
-	if (typeof start !== "number" || typeof end !== "number" || start > end || body + end > bytes.length) throw new RangeError("beyond the end");
+	if (typeof start !== "number" || typeof end !== "number" || start > end || body + end > bytes.length)
+		throw new RangeError("beyond the end");
 	// A copy of its own begins at a multiple of 4, whatever the buffer does.
 	return new Float32Array(Uint8Array.from(bytes.subarray(body + start, body + end)).buffer);
 }

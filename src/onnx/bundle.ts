@@ -60,12 +60,21 @@ function* filesBelow(root: string, folder: string): Generator<string> {
 	}
 }
 
+/** Paths of the models and of the data files that belong to them, each once. */
+export function filesOfBundle(bundle: Bundle): string[] {
+	return [...sizesOf(bundle).keys()];
+}
+
 /** Bytes of a model's file and of the data files that belong to it, each once. */
 export function bytesOfBundle(bundle: Bundle): number {
+	return [...sizesOf(bundle).values()].reduce((sum, size) => sum + size, 0);
+}
+
+function sizesOf(bundle: Bundle): Map<string, number> {
 	const sizes = new Map<string, number>();
 	for (const { open } of bundle.models) {
 		sizes.set(open.source.path, open.source.size);
 		for (const file of open.external.files.values()) sizes.set(file.path, file.size);
 	}
-	return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+	return sizes;
 }

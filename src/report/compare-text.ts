@@ -1,6 +1,7 @@
 // The report of `compare` as a table for a terminal.
 import { BIN_NAMES, type ComparedModel, type CompareReport, type TokenScores } from "./compare.js";
-import { formatBytes } from "./text.js";
+import { formatBytes } from "./format.js";
+import type { QualityReport } from "./report.js";
 
 /** A line of the table: a figure of each model and their difference, or one figure of both. */
 type Line = readonly [label: string, teacher: string, student: string, difference: string];
@@ -15,8 +16,37 @@ const relative = (teacher: number, student: number): string => (teacher === 0 ? 
 
 /** What `compare` prints. */
 export function compareText(report: CompareReport): string {
-	const { teacher, student, data, tokens, states, translation, kind, notes } = report;
-	const lines: (Line | string)[] = [["", "teacher", "student", "difference"]];
+	const { teacher, student, data, translation, notes } = report;
+	const table = aligned([["", "teacher", "student", "difference"], ...figureLines(report), ...costLines(teacher, student)]);
+	return [
+		`teacher    ${teacher.path} (${teacher.files.join(", ")})`,
+		`student    ${student.path} (${student.files.join(", ")})`,
+		`measured   ${data.measured}${data.limited ? " (as many as asked for)" : ""}`,
+		...(translation === undefined ? [] : [`decoding   ${translation.decoding}; ${translation.signatures.bleu}`]),
+		"",
+		...table,
+		...binLines(report),
+		...notes.map((note) => `note: ${note}`),
+	].join("\n");
+}
+
+/** What a conversion prints of the same figures. */
+export function qualityText(report: QualityReport): string[] {
+	const { data, generated, notes } = report;
+	return [
+		"",
+		`measured   ${data.measured}`,
+		`           of ${data.files.join(", ")}${generated ? ": what the original writes, not what its users write" : ""}`,
+		...aligned([["", "original", "result", "difference"], ...figureLines(report)]),
+		...binLines(report),
+		...notes.map((note) => `note: ${note}`),
+	];
+}
+
+type Figures = Pick<CompareReport, "kind" | "tokens" | "states" | "translation">;
+
+function figureLines({ kind, tokens, states, translation }: Figures): Line[] {
+	const lines: Line[] = [];
 	if (tokens !== undefined) lines.push(...tokenLines(tokens.all, kind));
 	if (states !== undefined) {
 		lines.push(["cosine of states", "", "", states.cosine.toFixed(5)]);
@@ -29,20 +59,11 @@ export function compareText(report: CompareReport): string {
 		lines.push(["tokens per translation", number(own.length), number(other.length), signed(number(other.length - own.length))]);
 		lines.push(["same translation", "", "", percent(translation.identical)]);
 	}
-	lines.push(...costLines(teacher, student));
-	const table = aligned(lines);
-	const bins = tokens === undefined ? [] : ["", ...binTable(tokens.bins)];
-	return [
-		`teacher    ${teacher.path} (${teacher.files.join(", ")})`,
-		`student    ${student.path} (${student.files.join(", ")})`,
-		`measured   ${data.measured}${data.limited ? " (as many as asked for)" : ""}`,
-		...(translation === undefined ? [] : [`decoding   ${translation.decoding}; ${translation.signatures.bleu}`]),
-		"",
-		...table,
-		...bins,
-		...(tokens === undefined ? [] : [`bins: by token counts of ${tokens.counts}`]),
-		...notes.map((note) => `note: ${note}`),
-	].join("\n");
+	return lines;
+}
+
+function binLines({ tokens }: Figures): string[] {
+	return tokens === undefined ? [] : ["", ...binTable(tokens.bins), `bins: by token counts of ${tokens.counts}`];
 }
 
 function tokenLines(all: TokenScores, kind: CompareReport["kind"]): Line[] {
@@ -83,8 +104,7 @@ function binTable(bins: NonNullable<CompareReport["tokens"]>["bins"]): string[] 
 }
 
 /** Columns under each other: the first to the left, figures to the right. */
-function aligned(lines: readonly (readonly string[] | string)[]): string[] {
-	const cells = lines.map((line) => (typeof line === "string" ? [line] : line));
+function aligned(cells: readonly (readonly string[])[]): string[] {
 	const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0)));
 	return cells.map((line) =>
 		line

@@ -1,8 +1,10 @@
 // The report: what a run found, did and measured. The same object is the library's result and the command line's --json.
 
 import { scopePath } from "../ir/walk.js";
+import type { ReportedOption } from "../options.js";
 import type { PassRecord } from "../pass.js";
-import type { Located, Quantized, Verified, Vocabulary } from "../state.js";
+import type { Distillation, Located, Quantized, Verified, Vocabulary } from "../state.js";
+import type { CompareReport } from "./compare.js";
 
 /** Raised when a field changes its meaning; additions do not raise it. */
 export const REPORT_VERSION = 1;
@@ -94,9 +96,15 @@ export interface VerificationReport {
 	}[];
 }
 
+/** Original (teacher) and result (student) on the test part of the data, which nothing was fitted to or chosen by. */
+export interface QualityReport extends Pick<CompareReport, "kind" | "data" | "tokens" | "states" | "translation" | "notes"> {
+	/** The data is what the original wrote by itself. */
+	readonly generated: boolean;
+}
+
 export interface CompileReport extends InspectReport {
 	readonly tool: { readonly name: string; readonly version: string };
-	readonly options: Readonly<Record<string, string | number | boolean>>;
+	readonly options: Readonly<Record<string, ReportedOption>>;
 	/** Undefined after a dry run. */
 	readonly output?: { readonly path: string; readonly bytes: number; readonly files: readonly string[] };
 	/** Stored bytes of weights that went away, counted in the files. After a dry run: those that would. */
@@ -104,7 +112,11 @@ export interface CompileReport extends InspectReport {
 	/** The same, predicted from V, d, the rank and the precision alone. */
 	readonly predictedSavedBytes: number;
 	readonly factors: readonly FactorReport[];
+	/** Absent: nothing was trained; the log of the pass says why. */
+	readonly training?: Distillation;
 	readonly verification: readonly VerificationReport[];
+	/** Absent: there was no data to measure on. */
+	readonly quality?: QualityReport;
 	readonly passes: readonly { readonly name: string; readonly milliseconds: number; readonly log: readonly string[] }[];
 }
 

@@ -1,4 +1,6 @@
 // Reports as text for a terminal.
+import { qualityText } from "./compare-text.js";
+import { formatBytes } from "./format.js";
 import type {
 	CompileReport,
 	FactorReport,
@@ -8,19 +10,6 @@ import type {
 	VerificationReport,
 	VocabularyReport,
 } from "./report.js";
-
-const UNITS = ["B", "kB", "MB", "GB", "TB"] as const;
-
-/** Bytes in decimal units with three digits: `7.64 MB`. */
-export function formatBytes(bytes: number): string {
-	let value = bytes;
-	let unit = 0;
-	while (Math.abs(value) >= 999.5 && unit < UNITS.length - 1) {
-		value /= 1000;
-		unit++;
-	}
-	return `${unit === 0 ? value : value.toPrecision(3)} ${UNITS[unit]}`;
-}
 
 const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? "" : "s"}`;
 const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
@@ -79,10 +68,23 @@ export function compileText(report: CompileReport): string {
 	lines.push(`${input.path} (${formatBytes(input.bytes)}) → ${output.path} (${formatBytes(output.bytes)}), ${change} smaller`);
 	for (const factor of report.factors) lines.push(factorText(factor, report.vocabularies));
 	for (const verification of report.verification) lines.push(...verificationText(verification));
+	if (report.training !== undefined) lines.push(trainingText(report.training));
+	if (report.quality !== undefined) lines.push(...qualityText(report.quality), "");
 	const seconds = report.passes.map(({ name, milliseconds }) => `${name} ${(milliseconds / 1000).toFixed(2)}`).join(", ");
 	lines.push(`seconds    ${seconds}`);
 	return lines.join("\n");
 }
+
+function trainingText({ curve, best, stopped, tokens }: NonNullable<CompileReport["training"]>): string {
+	const before = curve.find(({ validation }) => validation !== undefined)?.validation;
+	const last = curve.at(-1);
+	const seconds = Math.round(last?.seconds ?? 0);
+	const time = seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+	const from = before === undefined ? "" : `${short(before)} → `;
+	return `trained    ${plural(last?.step ?? 0, "step")}, ${tokens} tokens in ${time} (until ${ENDS[stopped]}); KL on validation data ${from}${short(best.validation)} nats, best after step ${best.step}`;
+}
+
+const ENDS = { steps: "the last step", minutes: "the time was over", plateau: "nothing improved", diverged: "it diverged" } as const;
 
 /** A line for each output with token scores, over all inputs tried, and one for all other outputs. */
 function verificationText({ file, ran, reason, outputs }: VerificationReport): string[] {

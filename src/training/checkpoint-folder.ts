@@ -57,7 +57,9 @@ function factsOf(kept: unknown, identity: Identity, at: string): CheckpointFacts
 	for (const name of new Set([...Object.keys(identity), ...Object.keys(kept.identity)])) {
 		const [now, then] = [identity[name], kept.identity[name]];
 		if (now === then) continue;
-		const what = name.startsWith("--") ? `was made with ${name} ${then ?? "left out"}, not ${now ?? "left out"}` : `belongs to another ${name}`;
+		const what = name.startsWith("--")
+			? `was made with ${name} ${then ?? "left out"}, not ${now ?? "left out"}`
+			: `belongs to another ${name}`;
 		throw new DistembError("usage", what, { at, hint: "give the same model, data and options as then, or leave --resume out" });
 	}
 	// Written by save() of the same version.

@@ -83,19 +83,27 @@ async function sampleBatch(
 
 /** A token by its probability; `chance` is uniform in [0, 1). */
 export function sample(logits: Vector, never: ReadonlySet<number>, chance: number): number {
+	// Indexed loops: this runs over the whole vocabulary for every token.
+	const { length } = logits;
 	let largest = Number.NEGATIVE_INFINITY;
-	for (const logit of logits) if (logit > largest) largest = logit;
-	const weights = Float64Array.from(logits, (logit, id) => (never.has(id) ? 0 : Math.exp(logit - largest)));
-	return drawn(weights, chance);
-}
-
-/** An index by its weight. */
-function drawn(weights: Float64Array, chance: number): number {
-	let left = chance * weights.reduce((sum, weight) => sum + weight, 0);
+	for (let id = 0; id < length; id++) largest = Math.max(largest, logits[id] as number);
+	const weights = new Float64Array(length);
+	let total = 0;
+	for (let id = 0; id < length; id++) {
+		const weight = Math.exp((logits[id] as number) - largest);
+		weights[id] = weight;
+		total += weight;
+	}
+	for (const id of never) {
+		total -= weights[id] ?? 0;
+		weights[id] = 0;
+	}
+	let left = chance * total;
 	let last = 0;
-	for (const [index, weight] of weights.entries()) {
+	for (let id = 0; id < length; id++) {
+		const weight = weights[id] as number;
 		if (weight === 0) continue;
-		last = index;
+		last = id;
 		left -= weight;
 		if (left < 0) break;
 	}

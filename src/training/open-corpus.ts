@@ -23,6 +23,12 @@ export interface CorpusOptions {
 	readonly log: (line: string) => void;
 }
 
+export interface OpenedCorpus {
+	readonly corpus: Corpus;
+	/** The files that it is read from: those that were named, or the one that the original wrote. */
+	readonly files: readonly string[];
+}
+
 /** Tokens that are read at the beginning: mistakes in the data show there, and what was read is remembered. */
 const CHECKED = 2 ** 24;
 
@@ -30,11 +36,11 @@ const CHECKED = 2 ** 24;
  * Opens the data of a run. Undefined: there is none, for a reason that is logged.
  * @throws DistembError `input`: the data is broken, of another kind, or too little
  */
-export async function openCorpus(model: TextModel, usage: Usage, options: CorpusOptions): Promise<Corpus | undefined> {
+export async function openCorpus(model: TextModel, usage: Usage, options: CorpusOptions): Promise<OpenedCorpus | undefined> {
 	const { data: files, generate, log } = options;
 	if (files !== undefined) {
-		const corpus = await split(await openModelData(files, model, usage.tokenizer), model, usage, options);
-		return { ...corpus, generated: false, from: files.join(", ") };
+		const parts = await split(await openModelData(files, model, usage.tokenizer), model, usage, options);
+		return { corpus: { ...parts, generated: false, from: files.join(", ") }, files };
 	}
 	const refusal = generate === undefined ? "nothing needs it" : cannotWrite(model);
 	if (generate === undefined || refusal !== undefined) {
@@ -44,7 +50,8 @@ export async function openCorpus(model: TextModel, usage: Usage, options: Corpus
 	const file = await generated(model, usage, generate, options);
 	const from = `${GENERATORS[model.kind].how} (seed ${generate.seed})`;
 	log(`no --data: ${from}; kept in ${file}`);
-	return { ...(await split(await openModelData([file], model, usage.tokenizer), model, usage, options)), generated: true, from };
+	const parts = await split(await openModelData([file], model, usage.tokenizer), model, usage, options);
+	return { corpus: { ...parts, generated: true, from }, files: [file] };
 }
 
 function cannotWrite({ kind, decodes, files }: TextModel): string | undefined {
@@ -72,15 +79,15 @@ async function split(opened: ModelData, { fixed }: TextModel, usage: Usage, { si
 		const data = remembered(opened.data, pairTokens);
 		const { items } = await checked(data, pairTokens, signal, progress);
 		const own = splitOfPairs(Math.min(items, LONG_PAIRS));
-		return { kind: opened.kind, special, ...(await parts((side) => splitPairs(data, side, own))) } as const;
+		return { kind: opened.kind, special, ...(await eachPart((side) => splitPairs(data, side, own))) } as const;
 	}
 	const data = remembered(opened.data, pieceTokens);
 	const { tokens } = await checked(data, pieceTokens, signal, progress);
 	const own = splitOfTokens(Math.min(tokens, LONG_TOKENS));
-	return { kind: opened.kind, special, ...(await parts((side) => splitPieces(data, side, own))) } as const;
+	return { kind: opened.kind, special, ...(await eachPart((side) => splitPieces(data, side, own))) } as const;
 }
 
-async function parts<T>(part: (side: Side) => Data<T>) {
+async function eachPart<T>(part: (side: Side) => Data<T>) {
 	const all = { train: part("train"), validation: part("validation"), test: part("test") };
 	for (const { read } of Object.values(all)) await firstOf(read());
 	return all;

@@ -7,7 +7,7 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 import { readNpyTokens } from "../../src/data/npy.js";
 import { compile } from "../../src/index.js";
-import { formatBytes } from "../../src/report/text.js";
+import { formatBytes } from "../../src/report/format.js";
 import { crossEntropy, negativeLogProbability } from "../../src/runtime/cross-entropy.js";
 import { tensorOf } from "../../src/runtime/numbers.js";
 import { openSession, type Session } from "../../src/runtime/session.js";
@@ -43,6 +43,7 @@ async function table(model: string, measure: Measure, unit: string, shown: (nats
 				const report = await compile(model, out, {
 					rank,
 					method: method as "svd" | "paper",
+					...(method === "svd" ? {} : { distill: false }),
 					threads: 2,
 					...(dtype === undefined ? {} : { dtype }),
 				});

@@ -31,7 +31,9 @@ export async function judge(zoo: string, entry: ZooEntry): Promise<Judgement> {
 		const start = performance.now();
 		const input = inputOf(zoo, entry);
 		const full = path.join(work, path.basename(input));
-		const outcome = await attempt(() => compile(input, full, { rank: entry.dim || 32, allowLarger: true, dtype: "float32", threads: 2 }));
+		const outcome = await attempt(() =>
+			compile(input, full, { rank: entry.dim || 32, method: "svd", allowLarger: true, dtype: "float32", threads: 2 }),
+		);
 		// A file without a vocabulary passes through where others of its model are rewritten.
 		const passesThrough = entry.expect === "nothing-to-do" && input !== path.join(zoo, entry.path);
 		const allowed: readonly Expectation[] = [entry.expect, ...(entry.acceptable ?? []), ...(passesThrough ? (["rewrite"] as const) : [])];
@@ -69,7 +71,7 @@ async function judgeRewrite(
 	const low = path.join(work, "low", path.basename(input));
 	mkdirSync(path.dirname(low));
 	const rank = Math.max(1, Math.floor((entry.dim || 32) * LOW_RANK));
-	const small = await attempt(() => compile(input, low, { rank, threads: 2 }));
+	const small = await attempt(() => compile(input, low, { method: "svd", rank, threads: 2 }));
 	if (small.kind === "nothing-to-do" && entry.acceptable?.includes("nothing-to-do") === true) return undefined;
 	if (small.kind !== "rewrite") return `rank ${rank}: ${small.kind}: ${small.message}`;
 	return (
