@@ -55,10 +55,9 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 	}
 
 	const paths = { input, output, bundle };
-	const { budget, gathered } = await timed("data", runner, async (context) => {
-		const budget = trainingBudget(options, facts, factorized, context.log);
-		return { budget, gathered: await gather(paths, options, budget, context) };
-	});
+	const gathered = await timed("data", runner, (context) =>
+		gather(paths, options, trainingBudget(options, facts, factorized, context.log), context),
+	);
 	const reconstructed = await runPass(reconstruct({ method: options.method === "paper" ? "paper" : "svd" }), factorized, runner);
 	const quantized = await runPass(quantize(options), reconstructed, runner);
 	const bytes = await timed("write", runner, () => writeBundle(staged, bundle, output, options));

@@ -59,7 +59,20 @@ function report(table, model, rows, cols, work) {
 }
 
 function convert(model, out) {
-	const args = [join(HERE, "measured.mjs"), model, out, "--rank", RANK, "--method", "svd", "--quiet", "--threads", options.threads, "--json", "-"].map(String);
+	const args = [
+		join(HERE, "measured.mjs"),
+		model,
+		out,
+		"--rank",
+		RANK,
+		"--method",
+		"svd",
+		"--quiet",
+		"--threads",
+		options.threads,
+		"--json",
+		"-",
+	].map(String);
 	const start = performance.now();
 	const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", maxBuffer: 2 ** 26 });
 	const seconds = (performance.now() - start) / 1000;
