@@ -39,6 +39,8 @@ export type Feeds = Readonly<Record<string, EngineTensor>>;
 /** Names of the outputs wanted, or tensors that the engine writes into. */
 export type Fetches = readonly string[] | Feeds;
 
+export type Spinning = "always" | "run" | "never";
+
 export interface SessionOptions {
 	/** Threads within one operator. */
 	readonly threads: number;
@@ -53,10 +55,10 @@ export interface SessionOptions {
 	/** Nothing is computed or packed in advance: no second form of a weight is held, and a mapped one is not copied. Runs are slower. */
 	readonly lean?: boolean;
 	/**
-	 * False: idle threads sleep at once instead of waiting busily for the next operator. Where two sessions alternate, each other's
-	 * waiting threads slow them down more than waking costs. Results are the same.
+	 * How threads wait that have nothing to do. "always" (the engine's default): by spinning, which is fastest for one session that is run
+	 * again and again. "run": by spinning until the run ends, so that another session, or JavaScript, has the cores then. "never": asleep.
 	 */
-	readonly spinning?: boolean;
+	readonly spinning?: Spinning;
 	/** Folder of the external data of a model given as bytes. */
 	readonly dataFolder?: string;
 	/** What messages call the model; its path by default. */
@@ -95,9 +97,10 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
 }
 
 function settingsOf(options: SessionOptions): ort.InferenceSession.SessionOptions {
-	const { lean = false, spinning = true, dataFolder } = options;
+	const { lean = false, spinning = "always", dataFolder } = options;
 	const session = {
-		...(spinning ? {} : { "intra_op.allow_spinning": "0" }),
+		...(spinning === "run" ? { force_spinning_stop: "1" } : {}),
+		...(spinning === "never" ? { "intra_op.allow_spinning": "0" } : {}),
 		...(lean ? { disable_prepacking: "1" } : {}),
 		...(dataFolder === undefined ? {} : { model_external_initializers_file_folder_path: dataFolder }),
 	};

@@ -1,6 +1,6 @@
 // A language model, encoder or translator in the engine, whatever files it is made of: whole sequences, or step by step.
 import { DistembError } from "../../errors.js";
-import { type Feeds, openSession, type Session } from "../session.js";
+import { type Feeds, openSession, type Session, type Spinning } from "../session.js";
 import { asTimeMajor, type ChosenGraph, type ChosenGraphs, chooseGraphs } from "./choose.js";
 import { Decoding } from "./decoding.js";
 import { type Rows, type Source, stepFeeds } from "./feeds.js";
@@ -45,8 +45,8 @@ export interface TextModel {
 
 export interface TextModelOptions {
 	readonly threads: number;
-	/** False for sessions that take turns with others; see {@link SessionOptions}. */
-	readonly spinning?: boolean;
+	/** See {@link SessionOptions}. */
+	readonly spinning?: Spinning;
 	/** True: nothing will be decoded; a graph that only serves single steps is not opened. */
 	readonly wholeSequences?: boolean;
 }
@@ -66,7 +66,7 @@ export async function openTextModel(input: string, options: TextModelOptions): P
 
 /** Opens graphs that were chosen before. */
 export async function openChosen(chosen: ChosenGraphs, options: TextModelOptions): Promise<Omit<TextModel, "bytes">> {
-	const { wholeSequences = false, threads, spinning = true } = options;
+	const { wholeSequences = false, threads, spinning = "always" } = options;
 	const graphs = wholeSequences ? { ...chosen, step: undefined } : chosen;
 	const sessions = new Map<string, Session>();
 	const close = async () => {
