@@ -71,7 +71,7 @@ async function compare(folder: string, train: "factors" | "all"): Promise<void> 
 		const logits = await teach();
 		const feeds = program.feeds(logits);
 		if (hasTorch) peer = await startPeer(work, program, logits, train);
-		const training = await openTraining(program, { threads, schedule: { rate: 1e-4, steps: 1e6, warmUp: 0.001, end: 0 } });
+		const training = await openTraining(program, { threads });
 		const count = program.parameters.reduce((sum, { initial }) => sum + initial.length, 0);
 		const about = `[${batch}, ${length}], V = ${logits.dims.at(-1)}, rank ${RANK}, trained: ${train} (${count} parameters)`;
 		print(`${path.basename(folder)}, ${about}, ${threads} threads, load ${loadavg()[0]?.toFixed(1)}`);
@@ -81,10 +81,10 @@ async function compare(folder: string, train: "factors" | "all"): Promise<void> 
 		}
 		const step: Times = { ours: [], theirs: [] };
 		const forward: Times = { ours: [], theirs: [] };
-		await timed(() => training.step(feeds), 3);
+		await timed(() => training.step(feeds, 1e-4), 3);
 		await timed(teach, 2);
 		for (let round = 0; round < Number(options.rounds); round++) {
-			step.ours.push(...(await timed(() => training.step(feeds), Number(options.steps))));
+			step.ours.push(...(await timed(() => training.step(feeds, 1e-4), Number(options.steps))));
 			if (peer !== undefined) step.theirs.push(...(await peer.time("step", Number(options.steps))));
 			forward.ours.push(...(await timed(teach, 1)));
 			if (peer !== undefined) forward.theirs.push(...(await peer.time("forward", 1)));
