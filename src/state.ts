@@ -158,11 +158,11 @@ export interface Calibration {
 	readonly vocabulary: Vocabulary;
 	/** q: reads of each row by all lookups together, per predicted token, [V]. */
 	readonly frequency: Float64Array | undefined;
-	/** M: second moment of the loss's gradient at the lookups' outputs, labels sampled from the model; d×d row-major. */
+	/** M: second moment of the loss's gradient at the lookups' outputs, labels sampled from the model; d×d row-major. Undefined beside q: I. */
 	readonly gradientMoment: Float64Array | undefined;
 	/** D: E[p(1 − p)] of each row's probability at the projections, [V]. */
 	readonly spread: Float64Array | undefined;
-	/** C: second moment of the hidden states that meet the projections, d×d row-major. */
+	/** C: second moment of the hidden states that meet the projections, d×d row-major. Undefined beside D: I. */
 	readonly hiddenMoment: Float64Array | undefined;
 	/** Predicted tokens that these are means over; 0 for `id order`. */
 	readonly tokens: number;
@@ -212,11 +212,13 @@ export interface Factorized extends Located {
 
 export interface Reconstruction {
 	readonly group: FactorGroup;
-	readonly method: "svd" | "paper";
+	readonly method: "distemb" | "svd" | "paper";
 	/** ‖E − UW‖ / ‖E‖ (Frobenius) of the float32 factors. */
 	readonly relativeError: number;
 	/** Relative error of the best matrix of this rank, for comparison. */
 	readonly bestRelativeError: number;
+	/** ½ Σᵢ Δᵢ (qᵢ M + Dᵢ C) Δᵢᵀ, nats per predicted token; where text was seen. */
+	readonly predictedLoss: number | undefined;
 	/** Relative error per token-frequency bin, where weights are known. */
 	readonly bins: readonly { readonly name: string; readonly rows: number; readonly relativeError: number }[];
 	/** Leading singular values of the table. */

@@ -1,21 +1,26 @@
-// Fills the factors in closed form: the best approximation of the table, or the paper's nonnegative left factor.
-import { setTensor } from "../../src/ir/edit.js";
-import { dataOf, Tensor, type TensorData } from "../../src/ir/tensor.js";
-import { binOfRanges, factorError } from "../../src/linalg/error.js";
+// Fills the factors in closed form: what costs the model least, the best approximation of the table, or the paper's nonnegative left factor.
+import { factorError } from "../../src/linalg/error.js";
+import { gramMatrix } from "../../src/linalg/gram.js";
 import { nonnegativeFactors } from "../../src/linalg/nonnegative.js";
+import { ExpectedLoss, type Objective, objectiveOf, termsOf } from "../../src/linalg/objective.js";
 import type { DenseProducts } from "../../src/linalg/products.js";
 import { lowRank } from "../../src/linalg/svd.js";
+import { leadingEigen } from "../../src/linalg/symmetric.js";
 import type { Pass, PassContext } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
-import type { FactorGroup, Factorized, FactorValue, Reconstructed, Reconstruction, Table } from "../../src/state.js";
+import type { Calibration, FactorGroup, Factorized, Reconstructed, Reconstruction, Table } from "../../src/state.js";
+import { binsOf } from "./bins.js";
+import { FilledFactors } from "./filled.js";
 
 export interface ReconstructOptions {
-	/** `svd`: truncated singular value decomposition; `paper`: ReLU(U)·W fitted by gradient descent from the closed form. */
+	/**
+	 * `distemb`: weighted and whitened by the calibration, math.md §3; `svd`: truncated singular value decomposition;
+	 * `paper`: ReLU(U)·W fitted by gradient descent from the closed form.
+	 */
 	readonly method: Reconstruction["method"];
+	/** Of every vocabulary that has one; `distemb` needs it, the other methods report by it. */
+	readonly calibrations?: readonly Calibration[] | undefined;
 }
-
-/** Ends of the reported ranges of token ids, as parts of the vocabulary: byte-pair ids are close to frequency order. */
-const BIN_ENDS = [0.01, 0.1, 1] as const;
 
 /** Singular values that the report shows at most. */
 const SHOWN_SINGULAR_VALUES = 1024;
@@ -53,48 +58,71 @@ interface Solution {
 
 async function reconstructGroup(
 	group: FactorGroup,
-	{ method }: ReconstructOptions,
+	{ method, calibrations = [] }: ReconstructOptions,
 	products: DenseProducts,
 	{ seed, signal, log }: PassContext,
 	progress: (fraction: number) => void,
 ): Promise<Reconstruction> {
-	const { table } = group.vocabulary;
-	const settings = { seed, signal };
+	const { vocabulary, rank, side } = group;
+	const { table } = vocabulary;
+	const calibration = calibrations.find((each) => each.vocabulary === vocabulary);
+	const terms = calibration === undefined ? [] : termsOf(calibration, side);
 	const half = (fraction: number) => progress(fraction / 2);
-	const solution = await (method === "paper" ? paper : svd)(table, group.rank, products, { ...settings, onProgress: half });
-	const { rows } = table;
-	const ends = BIN_ENDS.map((part) => Math.ceil(part * rows));
-	const filled = new FilledFactors(group, solution.right);
+	const settings = { seed, signal, onProgress: half, objective: objectiveOf(terms, table.cols) };
+	const solution = await SOLVERS[method](table, rank, products, settings);
+	const { right } = solution;
+	const filled = new FilledFactors(group, right);
+	const isMeasured = calibration !== undefined && calibration.source !== "id order" && terms.length > 0;
+	const expected = isMeasured ? await ExpectedLoss.of(table, terms, { rank, right }, products) : undefined;
 	const left = async (start: number, end: number, block: Float32Array) => {
 		const computed = await solution.left(start, end, block);
 		filled.setLeft(start, end, computed);
+		await expected?.add(start, end, block, computed);
 		return computed;
 	};
-	const error = await factorError(table, { rank: group.rank, left, right: solution.right }, products, {
-		bins: binOfRanges(rows, ends),
+	const bins = binsOf(table.rows, calibration);
+	const error = await factorError(table, { rank, left, right }, products, {
+		bins: bins.ofRow,
 		signal,
 		onProgress: (fraction) => progress(0.5 + fraction / 2),
 	});
 	filled.store();
 	progress(1);
-	log(`${group.vocabulary.name}: rank ${group.rank} of ${table.cols}, relative error ${error.relative.toPrecision(3)} (${method})`);
+	const predicted = expected === undefined ? "" : `, predicted loss ${expected.total.toPrecision(2)} nats`;
+	log(`${vocabulary.name}: rank ${rank} of ${table.cols}, relative error ${error.relative.toPrecision(3)}${predicted} (${method})`);
 	return {
 		group,
 		method,
 		relativeError: error.relative,
 		bestRelativeError: solution.bestRelativeError,
-		bins: error.bins.map((bin, index) => ({
-			name: `ids ${ends[index - 1] ?? 0} to ${(ends[index] ?? rows) - 1}`,
-			rows: bin.rows,
-			relativeError: bin.relative,
+		predictedLoss: expected?.total,
+		bins: bins.names.map((name, index) => ({
+			name,
+			rows: error.bins[index]?.rows ?? 0,
+			relativeError: error.bins[index]?.relative ?? 0,
 		})),
 		singularValues: solution.singularValues,
 	};
 }
 
-type Settings = { seed: number; signal: AbortSignal | undefined; onProgress: (fraction: number) => void };
+type Settings = { seed: number; signal: AbortSignal | undefined; onProgress: (fraction: number) => void; objective: Objective | undefined };
 
-async function svd(table: Table, rank: number, products: DenseProducts, settings: Settings): Promise<Solution> {
+type Solver = (table: Table, rank: number, products: DenseProducts, settings: Settings) => Promise<Solution>;
+
+const SOLVERS: Readonly<Record<Reconstruction["method"], Solver>> = { distemb, svd, paper };
+
+/** The optimum of the calibrated objective; without one, that of the plain squared error. */
+async function distemb(table: Table, rank: number, products: DenseProducts, { objective, ...settings }: Settings): Promise<Solution> {
+	if (objective === undefined) return await svd(table, rank, products, { ...settings, objective });
+	const solved = await lowRank(table, rank, products, { ...settings, ...objective });
+	const gram = await gramMatrix(table, products, { signal: settings.signal });
+	const { values } = await leadingEigen(gram, table.cols, 0, products);
+	const singularValues = values.map((value) => Math.sqrt(Math.max(0, value)));
+	const totalSquared = values.reduce((sum, value) => sum + Math.max(0, value), 0);
+	return { right: solved.factor, ...spectrum(singularValues.subarray(0, rank), totalSquared), left: solved.project };
+}
+
+async function svd(table: Table, rank: number, products: DenseProducts, { objective: _, ...settings }: Settings): Promise<Solution> {
 	const solved = await lowRank(table, rank, products, settings);
 	return {
 		right: solved.factor,
@@ -103,7 +131,7 @@ async function svd(table: Table, rank: number, products: DenseProducts, settings
 	};
 }
 
-async function paper(table: Table, rank: number, products: DenseProducts, settings: Settings): Promise<Solution> {
+async function paper(table: Table, rank: number, products: DenseProducts, { objective: _, ...settings }: Settings): Promise<Solution> {
 	const best = await lowRank(table, rank, products, { ...settings, onProgress: undefined });
 	const { left, right } = await nonnegativeFactors(table, rank, products, settings);
 	return { right, ...spectrum(best.singularValues, best.totalSquared), left: (start, end) => left.subarray(start * rank, end * rank) };
@@ -115,50 +143,4 @@ function spectrum(singularValues: Float64Array, totalSquared: number) {
 		bestRelativeError: totalSquared > 0 ? Math.sqrt(Math.max(0, totalSquared - kept) / totalSquared) : 0,
 		singularValues: [...singularValues.subarray(0, SHOWN_SINGULAR_VALUES)],
 	};
-}
-
-type Role = FactorValue["role"];
-
-/** The arrays behind a group's initializers, each role stored once however many files share it. */
-class FilledFactors {
-	readonly #group: FactorGroup;
-	readonly #arrays = new Map<Role, Float32Array>();
-
-	constructor(group: FactorGroup, right: Float32Array) {
-		this.#group = group;
-		const { rows, cols } = group.vocabulary.table;
-		for (const { role } of group.values) {
-			if (this.#arrays.has(role)) continue;
-			this.#arrays.set(role, role.startsWith("left") ? new Float32Array(rows * group.rank) : rightOf(role, right, group.rank, cols));
-		}
-	}
-
-	/** Copies rows [start, end) of U to where they belong. */
-	setLeft(start: number, end: number, block: Float32Array): void {
-		const { rank, vocabulary } = this.#group;
-		const { rows } = vocabulary.table;
-		this.#arrays.get("left")?.set(block.subarray(0, (end - start) * rank), start * rank);
-		const leftT = this.#arrays.get("leftT");
-		if (leftT === undefined) return;
-		for (let row = start; row < end; row++)
-			for (let k = 0; k < rank; k++) leftT[k * rows + row] = block[(row - start) * rank + k] as number;
-	}
-
-	/** Puts the arrays under their initializers. */
-	store(): void {
-		const data = new Map<Role, TensorData>();
-		for (const [role, array] of this.#arrays) data.set(role, dataOf(new Uint8Array(array.buffer, array.byteOffset, array.byteLength)));
-		for (const { value, role } of this.#group.values) {
-			const placeholder = value.tensor;
-			if (placeholder !== undefined) setTensor(value, new Tensor("float32", placeholder.dims, data.get(role), placeholder.placement));
-		}
-	}
-}
-
-function rightOf(role: Role, right: Float32Array, rank: number, cols: number): Float32Array {
-	if (role === "right") return right;
-	const transposed = new Float32Array(right.length);
-	for (let k = 0; k < rank; k++)
-		for (let column = 0; column < cols; column++) transposed[column * rank + k] = right[k * cols + column] ?? 0;
-	return transposed;
 }
