@@ -1,6 +1,6 @@
 // Turns a model into a graph that can be differentiated: functions and branches inlined, opset 18, composite operators taken apart.
 import { DistembError } from "../errors.js";
-import { addInput, removeInitializer, removeNode, replaceUses, setInput } from "../ir/edit.js";
+import { addInput, removeInitializer, removeNode, replaceUses, setInfo, setInput } from "../ir/edit.js";
 import type { Model, Value } from "../ir/graph.js";
 import { inlineBranches } from "./branch.js";
 import { flatCopy } from "./copy.js";
@@ -39,6 +39,7 @@ export async function prepareForTraining(model: Model, probe: Probe): Promise<Tr
 	decompose(ops);
 	passQuantizers(ops);
 	fixShapes(ops);
+	fixInputs(ops);
 	const values = [...copy.values].flatMap(([original, value]) => {
 		const last = raised.values.get(placeOf(wide.get(value) ?? value, moved));
 		return last?.graph === ops.graph ? [[original, last] as const] : [];
@@ -71,6 +72,15 @@ function fixShapes(ops: Ops): void {
 		const [output] = node.outputs;
 		if (!node.is("Reshape") || output === undefined || !ops.knows(output) || ops.dims(output).includes(0)) continue;
 		setInput(node, 1, ops.integers(ops.dims(output)));
+	}
+}
+
+/** Inputs are declared with the sizes that they have: the engine then computes shapes when it loads the graph, not in every run. */
+function fixInputs(ops: Ops): void {
+	for (const input of ops.graph.inputs) {
+		if (!ops.knows(input)) continue;
+		const { dtype, dims } = ops.facts(input);
+		setInfo(input, { type: { dtype, shape: dims }, carried: undefined });
 	}
 }
 

@@ -4,7 +4,6 @@ import { hasNumbers, readElements } from "../ir/elements.js";
 import { type Graph, type GraphOutput, Model, Node, Value } from "../ir/graph.js";
 import type { Tensor } from "../ir/tensor.js";
 import { encodeToBytes } from "../onnx/index.js";
-import type { SourceFile } from "../onnx/source.js";
 import { reader } from "./numbers.js";
 import { type EngineTensor, type EngineType, type Feeds, openSession } from "./session.js";
 
@@ -20,8 +19,6 @@ export interface ProbeOptions {
 	readonly threads: number;
 	/** Names of graph inputs whose contents, not only their sizes, are the same in all later runs. */
 	readonly fixed?: ReadonlySet<string>;
-	/** The file that the model, or the model it is a copy of, was read from: payloads lie there. */
-	readonly source?: SourceFile | undefined;
 	/** How messages call the model. */
 	readonly at?: string;
 }
@@ -31,13 +28,13 @@ const SMALL = 4096;
 const SMALL_FLOATS = 16;
 
 /**
- * Type and sizes of every value of the main graph, in a run on `feeds`; the model is not changed.
+ * Type and sizes of every value of the main graph, in a run on `feeds`; the model is not changed. It must need no file to be encoded.
  * Values in bodies, sequences, maps and optionals are left out.
  * Only sizes and small whole numbers leave the engine: every value gets a Shape node, and its type is read from the session.
  * @throws DistembError `engine` if the model does not load or run.
  */
 export async function probe(model: Model, feeds: Feeds, options: ProbeOptions): Promise<Map<Value, ProbedValue>> {
-	const { threads, fixed = new Set(), source, at } = options;
+	const { threads, fixed = new Set(), at } = options;
 	const facts = new Map<Value, ProbedValue>();
 	for (const value of model.graph.initializers) if (value.tensor !== undefined) facts.set(value, factsOfTensor(value.tensor));
 	for (const value of model.graph.inputs) {
@@ -48,7 +45,7 @@ export async function probe(model: Model, feeds: Feeds, options: ProbeOptions): 
 	if (computed.length === 0) return facts;
 	const constant = staticValues(model.graph, fixed);
 	const view = new ProbeView(model, computed);
-	const session = await openSession(encodeToBytes(view.model, source), {
+	const session = await openSession(encodeToBytes(view.model), {
 		threads,
 		optimization: "disabled",
 		...(at === undefined ? {} : { at }),

@@ -75,7 +75,8 @@ export async function openProgram(folder: string, { rank, train, batch, length, 
 		const gradient = swept.gradients.get(value)?.dense;
 		return gradient === undefined ? [] : [{ value, gradient, initial, dims: ops.dims(value), decays: true }];
 	});
-	if (trained.length === 0 || parameters.length < trained.length) throw new Error(`only ${parameters.length} of ${trained.length} tensors can be trained`);
+	if (trained.length === 0 || parameters.length < trained.length)
+		throw new Error(`only ${parameters.length} of ${trained.length} tensors can be trained`);
 	const tokens = randomRows(batch, length, whole.width, 1);
 	const source = isTranslator ? randomRows(batch, length, whole.width, 2) : undefined;
 	const opened = await openTeacher(file, { threads });

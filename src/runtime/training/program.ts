@@ -1,7 +1,6 @@
 // What a training session runs: a graph that computes a loss and its gradients at one batch and length.
 import { type Graph, type GraphOutput, Model, type Node, type Value } from "../../ir/graph.js";
 import { graphsBelow, subgraphs } from "../../ir/walk.js";
-import type { SourceFile } from "../../onnx/source.js";
 
 /** A tensor that is trained: a graph input, fed in every run. */
 export interface TrainedParameter {
@@ -17,14 +16,12 @@ export interface TrainedParameter {
 	readonly rate?: number | undefined;
 }
 
-/** A loss and its gradients, in a graph of fixed sizes. Whoever differentiates the graph makes it; see gradient/. */
+/** A loss and its gradients, in a graph of fixed sizes that needs no file to be encoded. Whoever differentiates the graph makes it; see gradient/. */
 export interface TrainingProgram {
 	readonly graph: Graph;
 	/** One float32 element. */
 	readonly loss: Value;
 	readonly parameters: readonly TrainedParameter[];
-	/** The file that payloads of the graph's constants lie in. */
-	readonly source?: SourceFile | undefined;
 }
 
 /**

@@ -48,7 +48,7 @@ export async function openTraining(programs: TrainingProgram | readonly Training
 	const sessions: Session[] = [];
 	try {
 		for (const program of all) {
-			const bytes = encodeToBytes(modelOf(program), program.source);
+			const bytes = encodeToBytes(modelOf(program));
 			sessions.push(await openSession(bytes, { threads, spinning: "run", ...(at === undefined ? {} : { at }) }));
 		}
 		return new Training(sessions, all, options);
