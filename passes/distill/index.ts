@@ -3,10 +3,11 @@ import { DistembError } from "../../src/errors.js";
 import { factorError } from "../../src/linalg/error.js";
 import type { Pass, PassContext } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
-import type { Distillation, Distilled, Reconstructed, Reconstruction } from "../../src/state.js";
+import type { Calibrated, Distillation, Distilled, Reconstructed, Reconstruction } from "../../src/state.js";
 import { type WholeModel, wholeOf } from "../../src/training/whole.js";
 import { programAt, type StudentProgram } from "./graph.js";
 import { runLoop } from "./loop.js";
+import { metricOf } from "./metric.js";
 import { DEFAULT_MINUTES, type DistillOptions, type Recipe, recipeOf } from "./options.js";
 import { type RowSource, rowSource } from "./rows.js";
 import { inParts, type Sizes, sizesOf } from "./shapes.js";
@@ -18,13 +19,16 @@ import { floatsOf, transposed, writeBack } from "./write.js";
 
 export type { DistillOptions, LossWeights, TrainedSet } from "./options.js";
 
+/** Calibrations, where there are some, weight embedding distillation. */
+export type Trainee = Reconstructed & Partial<Pick<Calibrated, "calibrations">>;
+
 /**
  * Distillation, math.md §6: the student's predictions against the original's, its table against the original's, on the corpus'
  * training part; what was best on its validation part is kept. `paper` trains math.md §1's loss. A model that cannot be trained
  * passes through, and the log says why.
  * @throws DistembError `input` for data that does not fit; `interrupted`, after a checkpoint was saved
  */
-export function distill(options: DistillOptions): Pass<Reconstructed, Distilled> {
+export function distill(options: DistillOptions): Pass<Trainee, Distilled> {
 	return {
 		name: "distill",
 		run: async (state, context) => {
@@ -58,7 +62,7 @@ async function unlessRefused<T>(work: () => Promise<T>): Promise<T | string> {
 	}
 }
 
-async function trainWhole(state: Reconstructed, whole: WholeModel, options: DistillOptions, context: PassContext): Promise<Distilled> {
+async function trainWhole(state: Trainee, whole: WholeModel, options: DistillOptions, context: PassContext): Promise<Distilled> {
 	const { corpus } = options;
 	if (corpus === undefined) throw new DistembError("internal", "training without data");
 	const sharing = sharingOf(
@@ -99,7 +103,7 @@ async function trainWhole(state: Reconstructed, whole: WholeModel, options: Dist
 			from,
 		});
 		await stream.close();
-		for (const parameter of first.parameters) {
+		for (const parameter of trained.best.step === 0 ? [] : first.parameters) {
 			const values = student.training.parameters.get(parameter.value.name);
 			if (values !== undefined) writeBack(parameter, values.slice(), sharing, recipe.relu);
 		}
@@ -121,7 +125,7 @@ function allowed(recipe: Recipe, { unproved }: Sharing, { log }: PassContext): R
 }
 
 async function rowSourcesOf(
-	state: Reconstructed,
+	state: Trainee,
 	{ weights, relu }: Recipe,
 	corpus: NonNullable<DistillOptions["corpus"]>,
 	{ seed }: PassContext,
@@ -129,8 +133,10 @@ async function rowSourcesOf(
 	if (weights.embedding === 0) return [];
 	const sources: RowSource[] = [];
 	for (const group of state.groups) {
-		const frequency = relu ? undefined : await tokenFrequency(corpus, group.vocabulary.table.rows);
-		sources.push(rowSource(group, { frequency, metric: undefined, relative: !relu, seed }));
+		const calibration = state.calibrations?.find(({ vocabulary }) => vocabulary === group.vocabulary);
+		const known = relu || calibration === undefined ? undefined : metricOf(calibration);
+		const frequency = relu ? undefined : (known?.frequency ?? (await tokenFrequency(corpus, group.vocabulary.table.rows)));
+		sources.push(rowSource(group, { frequency, metric: known?.root, relative: !relu, seed }));
 	}
 	return sources;
 }

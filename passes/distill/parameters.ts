@@ -5,6 +5,7 @@ import type { Node, Value } from "../../src/ir/graph.js";
 import type { FactorGroup, ModelFile } from "../../src/state.js";
 import { type FactorParameter, factorParameters } from "../../src/training/factors.js";
 import type { Trainable } from "../../src/training/trainable.js";
+import { balance } from "./balance.js";
 import type { Recipe, TrainedSet } from "./options.js";
 import { floatsOf } from "./write.js";
 
@@ -32,10 +33,15 @@ export interface Factor extends FactorParameter {
 	readonly active: Value;
 }
 
-/** Makes the factors inputs of the training graph; with `relu` everything reads ReLU(U) in place of U. */
+/** Makes the factors inputs of the training graph; with `relu` everything reads ReLU(U) in place of U. Their scales are balanced. */
 export function factorInputs(trainable: Trainable, groups: readonly FactorGroup[], relu: boolean): Factor[] {
 	const { ops } = trainable;
-	return factorParameters(trainable, groups).map((factor) => {
+	const found = factorParameters(trainable, groups);
+	for (const group of groups) {
+		const [left, right] = ["left", "right"].map((side) => found.find((one) => one.group === group && one.factor === side));
+		if (left !== undefined && right !== undefined) balance(left, right, group.rank);
+	}
+	return found.map((factor) => {
 		if (!relu || factor.factor === "right") return { ...factor, active: factor.value };
 		const active = ops.at(`${factor.value.name}/active`, ops.graph.nodes[0]).unary("Relu", factor.value);
 		replaceUses(factor.value, active);

@@ -1,5 +1,6 @@
 // A factorized language model under training: the passes up to the factors, its original as teacher, and batches.
 import path from "node:path";
+import { INPUTS, programAt, type StudentProgram } from "../../../passes/distill/graph.js";
 import { factorize } from "../../../passes/factorize/index.js";
 import { locate } from "../../../passes/locate/index.js";
 import { reconstruct } from "../../../passes/reconstruct/index.js";
@@ -9,12 +10,12 @@ import { COMPILE_DEFAULTS } from "../../../src/options.js";
 import { runPass } from "../../../src/pass.js";
 import { uniform } from "../../../src/random.js";
 import type { Rows } from "../../../src/runtime/decode/feeds.js";
-import { stepFeeds } from "../../../src/runtime/decode/feeds.js";
 import { tensorOf } from "../../../src/runtime/numbers.js";
 import type { Feeds } from "../../../src/runtime/session.js";
 import type { Reconstructed, Table } from "../../../src/state.js";
+import { feedsFor } from "../../../src/training/batches.js";
 import { openTeacher, type Teacher } from "../../../src/training/teacher.js";
-import { type Distillation, type DistillationSpec, distillationOf, INPUTS } from "./graph.js";
+import { wholeOf } from "../../../src/training/whole.js";
 
 export interface Shape {
 	readonly batch: number;
@@ -25,13 +26,14 @@ export interface Setup extends Shape {
 	readonly folder: string;
 	readonly rank: number;
 	readonly threads: number;
-	readonly embedding?: DistillationSpec["embedding"];
+	/** Rows of embedding distillation per step. */
+	readonly rows?: number;
 	readonly crossEntropy?: number;
 }
 
 export interface Student {
 	readonly state: Reconstructed;
-	readonly distillation: Distillation;
+	readonly distillation: StudentProgram;
 	readonly teacher: Teacher;
 	/** What the training graph reads for these rows; the teacher's logits are in one tensor that the next call overwrites. */
 	readonly feedsOf: (rows: Rows, extra?: Feeds) => Promise<Feeds>;
@@ -39,7 +41,7 @@ export interface Student {
 }
 
 /** The model of `folder`, factorized, with the graph that trains its factors. */
-export async function openStudent({ folder, rank, threads, batch, length, embedding, crossEntropy }: Setup): Promise<Student> {
+export async function openStudent({ folder, rank, threads, batch, length, rows, crossEntropy = 0 }: Setup): Promise<Student> {
 	const file = path.join(folder, "model.onnx");
 	const bundle = openBundle(file);
 	const runner = { threads, seed: 0, records: [] };
@@ -47,23 +49,18 @@ export async function openStudent({ folder, rank, threads, batch, length, embedd
 	const located = await runPass(locate({}), { kind: bundle.kind, path: bundle.path, files }, runner);
 	const sized = await runPass(factorize({ ...COMPILE_DEFAULTS, size: { rank } }), located, runner);
 	const state = await runPass(reconstruct({ method: "svd" }), sized, runner);
-	const distillation = await distillationOf(state.files, {
-		groups: state.groups,
-		batch,
-		length,
-		temperature: 1,
-		threads,
-		embedding,
-		crossEntropy,
-	});
-	const { roles } = distillation;
+	const whole = await wholeOf(state.files, { threads });
+	const weights = { kl: 1, crossEntropy, states: 0, embedding: rows === undefined ? 0 : 0.5, temperature: 1 };
+	const recipe = { weights, rate: 1, normRate: 1, weightRate: 1, train: "factors", relu: false } as const;
+	const terms = rows === undefined ? [] : state.groups.map((group) => ({ group, count: rows, metric: undefined }));
+	const distillation = await programAt(whole, { batch, length }, { groups: state.groups, rows: terms, recipe, threads });
 	const teacher = await openTeacher(file, { threads });
 	return {
 		state,
 		distillation,
 		teacher,
 		feedsOf: async (rows, extra = {}) => ({
-			...stepFeeds(roles, { tokens: rows, position: 0 }),
+			...feedsFor(whole.roles, { tokens: rows }),
 			[INPUTS.teacher]: await teacher.teach({ tokens: rows }),
 			[INPUTS.weights]: tensorOf("float32", [batch, length], (index) => rows.mask?.[index] ?? 1),
 			...extra,
@@ -94,9 +91,10 @@ export function tokenFeeds(table: Table, count: number, random: () => number): F
 	const ids = Int32Array.from({ length: count }, () => Math.floor(random() * table.rows));
 	const original = new Float32Array(count * table.cols);
 	for (const [index, id] of ids.entries()) original.set(table.read(id, id + 1), index * table.cols);
+	const names = INPUTS.rows(0);
 	return {
-		[INPUTS.tokens]: tensorOf("int64", [count], (index) => ids[index] ?? 0),
-		[INPUTS.original]: { dtype: "float32", dims: [count, table.cols], data: original },
-		[INPUTS.tokenWeights]: tensorOf("float32", [count], () => 1 / count),
+		[names.ids]: tensorOf("int64", [count], (index) => ids[index] ?? 0),
+		[names.original]: { dtype: "float32", dims: [count, table.cols], data: original },
+		[names.weights]: tensorOf("float32", [count], () => 1 / count),
 	};
 }
