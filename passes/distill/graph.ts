@@ -1,4 +1,5 @@
 // The training graph: the student at one shape of batches, its losses, and their gradients.
+import { DistembError } from "../../src/errors.js";
 import { crossEntropy, divergence, embeddingError, squaredError, weightedSum } from "../../src/gradient/loss.js";
 import type { Ops } from "../../src/gradient/ops.js";
 import { differentiate, type MissingRule } from "../../src/gradient/sweep.js";
@@ -7,8 +8,9 @@ import type { Value } from "../../src/ir/graph.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
 import type { Feeds } from "../../src/runtime/session.js";
 import type { TrainedParameter, TrainingProgram } from "../../src/runtime/training/program.js";
-import type { FactorGroup } from "../../src/state.js";
+import type { FactorGroup, Projection } from "../../src/state.js";
 import type { BatchShape } from "../../src/training/batches.js";
+import { cutAt } from "../../src/training/original.js";
 import { type Trainable, trainableOf } from "../../src/training/trainable.js";
 import type { WholeModel } from "../../src/training/whole.js";
 import type { Recipe } from "./options.js";
@@ -43,6 +45,8 @@ export interface GraphSpec {
 	readonly groups: readonly FactorGroup[];
 	readonly rows: readonly RowTerm[];
 	readonly recipe: Recipe;
+	/** Train this head on states, instead of the whole model on tokens. */
+	readonly head?: Projection | undefined;
 	readonly threads: number;
 }
 
@@ -51,6 +55,8 @@ export interface StudentProgram extends TrainingProgram {
 	readonly parameters: readonly (TrainedParameter & Parameter)[];
 	/** What validation measures: KL divergence in nats per position; of encoders the difference of states as a share of their square. */
 	readonly measure: Value;
+	/** What the loss reads besides the model's own inputs. */
+	readonly learnsFrom: { readonly original: boolean; readonly labels: boolean };
 	/** Sizes of everything that the forward pass computes, in bytes. */
 	readonly activationBytes: number;
 	/** What stays as it is, though it is an input: parameters without a gradient. */
@@ -61,12 +67,13 @@ export interface StudentProgram extends TrainingProgram {
 
 /** The student of `whole` at one shape; `whole` is not changed. Throws what {@link trainableOf} throws. */
 export async function programAt(whole: WholeModel, shape: BatchShape, spec: GraphSpec): Promise<StudentProgram> {
-	const { groups, recipe, rows, threads } = spec;
+	const { groups, recipe, rows, threads, head } = spec;
 	const trainable = await trainableOf(whole, { ...shape, threads });
 	const { ops } = trainable;
 	const activationBytes = activations(ops);
 	const factors = factorInputs(trainable, groups, recipe.relu);
-	const body = bodyParameters(trainable, bodyTensors(trainable, factors, recipe.train), recipe);
+	const body = head === undefined ? bodyParameters(trainable, bodyTensors(trainable, factors, recipe.train), recipe) : [];
+	if (head !== undefined) cutAt(trainable, statesOf(trainable, head));
 	const { loss, measure } = objective(trainable, factors, rows, recipe);
 	const candidates: Parameter[] = [
 		...factors.map((stored) => ({ value: stored.value, dims: stored.dims, initial: stored.initial, rate: 1, decays: true, stored })),
@@ -85,15 +92,23 @@ export async function programAt(whole: WholeModel, shape: BatchShape, spec: Grap
 		...swept.untrainable.map(({ parameter, because }) => `${parameter.name}: ${reasonOf(because)}`),
 		...[...swept.gradients].flatMap(([{ name }, { lacks }]) => (lacks.length === 0 ? [] : [`${name}, in part: ${reasonOf(lacks)}`])),
 	];
+	const { weights } = recipe;
+	const learnsFrom = { original: whole.kind === "encoder" || weights.kl > 0, labels: whole.kind !== "encoder" && weights.crossEntropy > 0 };
 	const idle = candidates.filter(({ value }) => swept.gradients.get(value)?.dense === undefined);
 	const constants = Object.fromEntries(
 		idle.map(({ value, dims, initial }) => [value.name, { dtype: "float32", dims, data: initial } as const]),
 	);
-	return { graph: ops.graph, loss, measure, parameters, shape, activationBytes, constants, untrained };
+	return { graph: ops.graph, loss, measure, parameters, shape, activationBytes, constants, untrained, learnsFrom };
 }
 
 function reasonOf([first]: readonly MissingRule[]): string {
 	return first === undefined ? "the loss does not depend on it" : `${first.why} (${first.node})`;
+}
+
+function statesOf(trainable: Trainable, { file, hidden }: Projection): Value {
+	const states = trainable.copyOf(file, hidden);
+	if (states === undefined) throw new DistembError("refused", `the states "${hidden.name}" are not within reach`);
+	return states;
 }
 
 function objective(trainable: Trainable, factors: readonly Factor[], rows: readonly RowTerm[], { weights }: Recipe) {

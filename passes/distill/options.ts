@@ -16,8 +16,11 @@ export interface LossWeights {
 	readonly temperature: number;
 }
 
-/** `factors`: U and W only; `norms`: norms and biases too; `all`: every float weight that states pass through. */
-export type TrainedSet = "factors" | "norms" | "all";
+/**
+ * `head`: the factors of a head on the original's own states, which costs a fraction of a step through the body and is what large
+ * models get; `factors`: all of U and W; `norms`: norms and biases too; `all`: every float weight that states pass through.
+ */
+export type TrainedSet = "head" | "factors" | "norms" | "all";
 
 export interface DistillOptions {
 	/** Undefined: nothing is trained. */

@@ -67,7 +67,7 @@ const CARRIERS: ReadonlySet<string> = new Set(["Transpose", "Identity", "Cast", 
  * epsilons meet no such state as a weight, a norm or a bias, and stay as they are.
  */
 export function bodyTensors(trainable: Trainable, factors: readonly Factor[], set: TrainedSet): BodyTensor[] {
-	if (set === "factors") return [];
+	if (set === "factors" || set === "head") return [];
 	const dependent = dependents(trainable, factors);
 	const taken = new Set<Value>();
 	return trainable.whole.files.flatMap((file) =>

@@ -4,17 +4,15 @@ import { openComputation } from "../../src/runtime/computation.js";
 import { tensorOf } from "../../src/runtime/numbers.js";
 import type { Feeds, Session } from "../../src/runtime/session.js";
 import { openTraining, type Part, type Training } from "../../src/runtime/training/training.js";
-import { feedsFor, type TrainingBatch } from "../../src/training/batches.js";
-import { openTeacher, type Teacher } from "../../src/training/teacher.js";
-import type { WholeModel } from "../../src/training/whole.js";
+import type { TrainingBatch } from "../../src/training/batches.js";
 import { INPUTS, type StudentProgram } from "./graph.js";
+import type { Lessons } from "./lessons.js";
 import type { Recipe } from "./options.js";
 import type { RowSource } from "./rows.js";
 
 export interface StudentOptions {
-	/** Path of the original: a file, or a folder. */
-	readonly original: string;
-	readonly whole: WholeModel;
+	/** Closed with the student. */
+	readonly lessons: Lessons;
 	/** The same graph at every shape of batches. */
 	readonly programs: readonly StudentProgram[];
 	readonly rows: readonly RowSource[];
@@ -24,14 +22,8 @@ export interface StudentOptions {
 
 /** Opens the engine's sessions. Close it when done. @throws DistembError `engine` */
 export async function openStudent(options: StudentOptions): Promise<Student> {
-	const { programs, threads, original } = options;
-	const training = await openTraining(programs, { threads });
-	try {
-		return new Student(training, await openTeacher(original, { threads }), options);
-	} catch (error) {
-		await training.close();
-		throw error;
-	}
+	const { programs, threads } = options;
+	return new Student(await openTraining(programs, { threads }), options);
 }
 
 export class Student {
@@ -40,18 +32,17 @@ export class Student {
 
 	constructor(
 		readonly training: Training,
-		private readonly teacher: Teacher,
 		private readonly options: StudentOptions,
 	) {}
 
 	/** Inputs of one part of a training step; `seed` chooses the rows of embedding distillation. */
 	async partOf(batch: TrainingBatch, seed: number): Promise<Part> {
-		const { recipe, rows, whole } = this.options;
+		const { recipe, rows, lessons } = this.options;
 		const { weights } = recipe;
 		const { index, program } = this.programFor(batch);
-		const feeds: Record<string, Feeds[string]> = { ...feedsFor(whole.roles, batch), ...program.constants };
-		if (whole.kind === "encoder" || weights.kl > 0) Object.assign(feeds, await this.taught(batch));
-		if (weights.crossEntropy > 0 && whole.kind !== "encoder") feeds[INPUTS.labels] = ids(batch);
+		const feeds: Record<string, Feeds[string]> = { ...(await lessons.reads(batch)), ...program.constants };
+		if (program.learnsFrom.original) Object.assign(feeds, await this.taught(batch));
+		if (program.learnsFrom.labels) feeds[INPUTS.labels] = ids(batch);
 		if (weights.embedding > 0) for (const [at, row] of rows.entries()) Object.assign(feeds, row.feeds(at, seedFor(seed, `rows ${at}`)));
 		return { feeds, program: index, weight: batch.count };
 	}
@@ -63,7 +54,7 @@ export class Student {
 		for (const batch of batches) {
 			const { program } = this.programFor(batch);
 			const session = await this.forwardOf(program);
-			const fixed = { ...feedsFor(this.options.whole.roles, batch), ...program.constants, ...this.training.parameterFeeds };
+			const fixed = { ...(await this.options.lessons.reads(batch)), ...program.constants, ...this.training.parameterFeeds };
 			const results = await session.run({ ...fixed, ...(await this.taught(batch)) }, [program.measure.name]);
 			sum += batch.count * Number(results[program.measure.name]?.data[0] ?? Number.NaN);
 			positions += batch.count;
@@ -74,7 +65,7 @@ export class Student {
 	private async taught(batch: TrainingBatch): Promise<Feeds> {
 		const { batch: count, length } = batch.tokens;
 		return {
-			[INPUTS.teacher]: await this.teacher.teach(batch),
+			[INPUTS.teacher]: await this.options.lessons.teach(batch),
 			[INPUTS.weights]: { dtype: "float32", dims: [count, length], data: batch.weights },
 		};
 	}
@@ -96,7 +87,7 @@ export class Student {
 
 	async close(): Promise<void> {
 		await this.training.close();
-		await this.teacher.close();
+		await this.options.lessons.close();
 		for (const session of this.forward.values()) await session.close();
 	}
 }

@@ -174,6 +174,17 @@ describe("distill", () => {
 		expect(best?.validation).toBeLessThan(0.95 * (validationOf(after)[0] ?? 0));
 	});
 
+	it("trains_a_head_alone_on_the_states_of_the_original", async () => {
+		const run = async (steps: number) => await distilled(await reconstructed(), { steps, train: "head" });
+		const after = await run(24);
+		const { curve = [], best, trained, untrained } = after.distillation ?? {};
+		expect(curve.every(({ phase }) => phase === "head")).toBe(true);
+		expect(trained).toHaveLength(2);
+		expect(untrained).toEqual([]);
+		expect(best?.validation).toBeLessThan(0.8 * (curve[0]?.validation ?? 0));
+		expect(bitsOf(await run(24))).toBe(bitsOf(after));
+	});
+
 	it("passes_through_without_data_and_says_so", async () => {
 		const state = await reconstructed();
 		const run = runner();

@@ -1,0 +1,36 @@
+// What the student's graph reads for a batch, and what the original says to it: of whole models, or of their heads on kept states.
+import type { EngineTensor, Feeds } from "../../src/runtime/session.js";
+import { feedsFor, type TrainingBatch } from "../../src/training/batches.js";
+import { type Original, STATES } from "../../src/training/original.js";
+import type { Teacher } from "../../src/training/teacher.js";
+import type { WholeModel } from "../../src/training/whole.js";
+
+export interface Lessons {
+	readonly reads: (batch: TrainingBatch) => Promise<Feeds>;
+	/** The original's logits or states; the next call may write into the same tensor. */
+	readonly teach: (batch: TrainingBatch) => Promise<EngineTensor>;
+	readonly close: () => Promise<void>;
+}
+
+export function wholeLessons({ roles }: WholeModel, teacher: Teacher): Lessons {
+	return {
+		reads: async (batch) => feedsFor(roles, batch),
+		teach: (batch) => teacher.teach(batch),
+		close: () => teacher.close(),
+	};
+}
+
+/** The body is run once for each batch; its states are kept as long as the batch is. */
+export function headLessons(original: Original): Lessons {
+	const kept = new WeakMap<TrainingBatch, EngineTensor>();
+	const statesOf = async (batch: TrainingBatch) => {
+		const states = kept.get(batch) ?? (await original.statesOf(batch));
+		kept.set(batch, states);
+		return states;
+	};
+	return {
+		reads: async (batch) => ({ [STATES]: await statesOf(batch) }),
+		teach: async (batch) => await original.predict(await statesOf(batch)),
+		close: () => original.close(),
+	};
+}

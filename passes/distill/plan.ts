@@ -1,0 +1,129 @@
+// What will be trained and how: the recipe, the training graphs at every shape, whole or head alone.
+import type { PassContext } from "../../src/pass.js";
+import type { Calibrated, Projection, Reconstructed } from "../../src/state.js";
+import type { Corpus } from "../../src/training/corpus.js";
+import type { WholeModel } from "../../src/training/whole.js";
+import { programAt, type StudentProgram } from "./graph.js";
+import { metricOf } from "./metric.js";
+import { type DistillOptions, type Recipe, recipeOf } from "./options.js";
+import { type RowSource, rowSource } from "./rows.js";
+import { inParts, type Sizes, sizesOf } from "./shapes.js";
+import { type Sharing, sharingOf } from "./sharing.js";
+import { tokenFrequency } from "./tables.js";
+
+/** Calibrations, where there are some, weight embedding distillation. */
+export type Trainee = Reconstructed & Partial<Pick<Calibrated, "calibrations">>;
+
+export interface Plan {
+	readonly recipe: Recipe;
+	readonly rows: readonly RowSource[];
+	/** The same parameters in graphs at every shape. */
+	readonly programs: readonly StudentProgram[];
+	/** Batches of a step. */
+	readonly parts: number;
+	/** The one head that is trained alone; undefined: the whole model. */
+	readonly head: Projection | undefined;
+	readonly sharing: Sharing;
+}
+
+export async function planOf(
+	state: Trainee,
+	whole: WholeModel,
+	corpus: Corpus,
+	options: DistillOptions,
+	context: PassContext,
+): Promise<Plan> {
+	const sharing = sharingOf(
+		whole.files,
+		state.files.filter((file) => !whole.files.includes(file)),
+	);
+	const recipe = allowed(recipeOf(options), sharing, context);
+	const head = headAlone(state, whole, options, context);
+	const rows = await rowSourcesOf(state, recipe, corpus, context);
+	const sizes = sizesOf(whole, corpus, options);
+	const { programs, parts } = await programsOf(
+		state,
+		whole,
+		head === undefined ? sizes : largestOf(sizes),
+		{ recipe, rows, head },
+		context,
+	);
+	return { recipe, rows, programs, parts, head, sharing };
+}
+
+/** Weights of a body beyond which a step on all of it takes so long that ten minutes hold too few of them. */
+const LARGE_BODY = 5e7;
+
+/** The head of a large model, unless it was said what to train: its step costs a fraction of one through the body. */
+function headAlone(
+	{ groups }: Trainee,
+	whole: WholeModel,
+	{ method, train }: DistillOptions,
+	{ log }: PassContext,
+): Projection | undefined {
+	if (train === undefined ? method === "paper" : train !== "head") return undefined;
+	const factors = new Set(groups.flatMap(({ values }) => values.map(({ value }) => value)));
+	const sizes = whole.files.flatMap(({ model }) =>
+		model.graph.initializers.map((value) => (factors.has(value) ? 0 : (value.tensor?.size ?? 0))),
+	);
+	const size = sizes.reduce((sum, own) => sum + own, 0);
+	const heads = groups
+		.flatMap(({ vocabulary, side }) => (side === "input" ? [] : vocabulary.projections))
+		.filter(({ file }) => whole.files.includes(file));
+	const [head] = heads;
+	if (train === undefined && size <= LARGE_BODY) return undefined;
+	if (head === undefined || heads.some(({ hidden }) => hidden !== head.hidden)) {
+		log("there is not one head to train alone");
+		return undefined;
+	}
+	if (train === undefined)
+		log(`the body has ${Math.round(size / 1e6)} million weights: a head alone is trained; --train all trains everything`);
+	return head;
+}
+
+function largestOf({ shapes, parts }: Sizes): Sizes {
+	return { shapes: shapes.slice(-1), parts };
+}
+
+/** The body stays as it is where another file has a copy of it that is not known to be one. */
+function allowed(recipe: Recipe, { unproved }: Sharing, { log }: PassContext): Recipe {
+	const [first] = unproved;
+	if (first === undefined || recipe.train === "factors") return recipe;
+	log(`only the factors are trained: ${first} and ${unproved.length - 1} others are no proved copies of what would be trained`);
+	return { ...recipe, train: "factors" };
+}
+
+async function rowSourcesOf(state: Trainee, { weights, relu }: Recipe, corpus: Corpus, { seed }: PassContext) {
+	if (weights.embedding === 0) return [];
+	const sources: RowSource[] = [];
+	for (const group of state.groups) {
+		const calibration = state.calibrations?.find(({ vocabulary }) => vocabulary === group.vocabulary);
+		const known = relu || calibration === undefined ? undefined : metricOf(calibration);
+		const frequency = relu ? undefined : (known?.frequency ?? (await tokenFrequency(corpus, group.vocabulary.table.rows)));
+		sources.push(rowSource(group, { frequency, metric: known?.root, relative: !relu, seed }));
+	}
+	return sources;
+}
+
+/** The training graph at every shape, in as many parts a step as memory asks for. */
+async function programsOf(
+	{ groups }: Reconstructed,
+	whole: WholeModel,
+	sizes: Sizes,
+	spec: Pick<Plan, "recipe" | "rows" | "head">,
+	{ threads, log }: PassContext,
+): Promise<{ readonly programs: readonly StudentProgram[]; readonly parts: number }> {
+	const largest = sizes.shapes.at(-1);
+	if (largest === undefined) return { programs: [], parts: 1 };
+	const at = (shape: typeof largest) => programAt(whole, shape, { groups, threads, ...spec });
+	const last = await at(largest);
+	const fitting = inParts(sizes, last.activationBytes);
+	const programs: StudentProgram[] = [];
+	for (const shape of fitting.shapes) programs.push(shape === largest ? last : await at(shape));
+	const million = Math.round(last.parameters.reduce((sum, { initial }) => sum + initial.length, 0) / 1e5) / 10;
+	log(
+		`${last.parameters.length} tensors of ${million} million numbers are trained; ${fitting.parts * (programs.at(-1)?.shape.batch ?? 0)} sequences of ${largest.length} tokens a step${fitting.parts > 1 ? ` in ${fitting.parts} parts` : ""}, ` +
+			`whose forward pass computes ${Math.round((programs.at(-1)?.activationBytes ?? 0) / 1e6)} MB`,
+	);
+	return { programs, parts: fitting.parts };
+}
