@@ -4,7 +4,8 @@ import { COMPARE_ARGUMENTS } from "./compare/arguments.js";
 import { DistembError } from "./errors.js";
 import { type CompileOptions, DTYPES, LOSSES, type LossWeights, METHODS, OPS, TRAINED } from "./options.js";
 
-const usage = (message: string, hint?: string) => new DistembError("usage", message, { hint });
+/** yargs keeps nothing but the message of an error that is thrown while it reads values. */
+const usage = (message: string, hint: string) => new DistembError("usage", `${message}; ${hint}`);
 
 const TEXT = { type: "string", requiresArg: true } as const;
 const NUMBER = { type: "number", requiresArg: true } as const;

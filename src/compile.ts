@@ -1,4 +1,5 @@
 // The pipeline: the whole story on one screen.
+import { distill } from "../passes/distill/index.js";
 import { factorize } from "../passes/factorize/index.js";
 import { locate } from "../passes/locate/index.js";
 import { quantize } from "../passes/quantize/index.js";
@@ -6,7 +7,7 @@ import { reconstruct } from "../passes/reconstruct/index.js";
 import { verify } from "../passes/verify/index.js";
 import { DistembError, throwIfAborted } from "./errors.js";
 import { checkGates, evaluate } from "./evaluate.js";
-import { gather, trainingBudget } from "./gather.js";
+import { gather } from "./gather.js";
 import { type Bundle, openBundle, StagedOutput } from "./onnx/index.js";
 import { type CommonOptions, type CompileOptions, givenOptions, type LocateOptions, resolveOptions, threadsOf } from "./options.js";
 import { type PassRunner, runPass, timed } from "./pass.js";
@@ -54,21 +55,24 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		};
 	}
 
-	const paths = { input, output, bundle };
-	const gathered = await timed("data", runner, (context) =>
-		gather(paths, options, trainingBudget(options, facts, factorized, context.log), context),
-	);
+	const run = { input, output, bundle, options, facts, groups: factorized.groups };
+	const { sample, training } = await timed("data", runner, (context) => gather(run, context));
 	const reconstructed = await runPass(reconstruct({ method: options.method === "paper" ? "paper" : "svd" }), factorized, runner);
-	const quantized = await runPass(quantize(options), reconstructed, runner);
+	const distilled =
+		training === undefined
+			? { ...reconstructed, distillation: undefined }
+			: await training.checkpoint.during(() => runPass(distill({ ...options, ...training, weights: options.loss }), reconstructed, runner));
+	const quantized = await runPass(quantize(options), distilled, runner);
 	const bytes = await timed("write", runner, () => writeBundle(staged, bundle, output, options));
 	const verified = await runPass(
 		verify({ resultPathOf: ({ name }) => staged.pathOf(outputName(bundle, name, output)) }),
 		quantized,
 		runner,
 	);
-	const quality =
-		gathered && (await timed("measure", runner, (context) => evaluate([input, stagedPath(staged, bundle, output)], gathered, context)));
-	if (quality !== undefined) checkGates(quality, options);
+	const models = [input, stagedPath(staged, bundle, output)] as const;
+	const quality = sample && (await timed("measure", runner, (context) => evaluate(models, sample, context)));
+	await training?.checkpoint.remove();
+	checkGates(quality, options);
 	throwIfAborted(options.signal);
 	await staged.commit(options.overwrite);
 
@@ -79,6 +83,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		output: { path: output, bytes, files: staged.files },
 		factors: factorReports(quantized),
 		verification: verificationReports(verified),
+		...(distilled.distillation === undefined ? {} : { training: distilled.distillation }),
 		...(quality === undefined ? {} : { quality }),
 		passes: passReports(runner.records),
 	} satisfies CompileReport;

@@ -49,8 +49,9 @@ function sampleOf(corpus: Corpus): AnySample {
  * @throws DistembError `gate` with the measured figure if the result is worse than allowed; `usage` for a gate on a model that
  * predicts no tokens (see {@link refuseGates}, which says so before the work)
  */
-export function checkGates({ tokens }: QualityReport, { maxPerplexityIncrease, maxKl }: GateOptions): void {
+export function checkGates(quality: QualityReport | undefined, { maxPerplexityIncrease, maxKl }: GateOptions): void {
 	if (maxPerplexityIncrease === undefined && maxKl === undefined) return;
+	const tokens = quality?.tokens;
 	if (tokens === undefined) throw noPerplexity();
 	const { teacherPerplexity, studentPerplexity, divergence } = tokens.all;
 	const increase = studentPerplexity / teacherPerplexity - 1;

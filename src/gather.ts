@@ -9,48 +9,19 @@ import { flagOf, type ResolvedOptions } from "./options.js";
 import type { PassContext } from "./pass.js";
 import type { InputFacts } from "./report/report.js";
 import { openTextModel } from "./runtime/decode/model.js";
-import type { Factorized } from "./state.js";
+import type { FactorGroup } from "./state.js";
 import { type CheckpointFolder, checkpointFolder } from "./training/checkpoint-folder.js";
 import type { Corpus } from "./training/corpus.js";
-import { openCorpus } from "./training/open-corpus.js";
+import { type OpenedCorpus, openCorpus } from "./training/open-corpus.js";
 
 /** Time or steps for training; at most one of them. */
-export interface Budget {
-	readonly minutes?: number;
-	readonly steps?: number;
-}
+type Budget = Pick<ResolvedOptions, "minutes" | "steps">;
 
 /** Most minutes that are spent unless more are asked for. */
 const MINUTES = 10;
 
 /** Below this the default shrinks with the model: one minute for each 4 MB, a million parameters in single precision. */
 const BYTES_PER_MINUTE = 4e6;
-
-/** How long the result is trained; undefined: not at all, for a reason that is logged. */
-export function trainingBudget(
-	options: ResolvedOptions,
-	{ weightBytes }: InputFacts,
-	{ groups }: Factorized,
-	log: (line: string) => void,
-): Budget | undefined {
-	const { method, distill, minutes, steps } = options;
-	const exact = groups.every(({ rank, vocabulary }) => rank >= Math.min(vocabulary.table.rows, vocabulary.table.cols));
-	const asked = steps !== undefined || minutes !== undefined;
-	const reason =
-		method === "svd"
-			? "--method svd"
-			: distill === false
-				? "--no-distill"
-				: exact && !asked
-					? "the factors of full rank are exact"
-					: undefined;
-	if (reason !== undefined) {
-		log(`nothing is trained: ${reason}`);
-		return undefined;
-	}
-	if (steps !== undefined) return { steps };
-	return { minutes: minutes ?? Math.min(MINUTES, weightBytes / BYTES_PER_MINUTE) };
-}
 
 /** Share of the minutes in which the original may write, where there is no data. */
 const WRITING = 0.15;
@@ -59,24 +30,55 @@ const WRITING = 0.15;
 const WRITTEN = { most: 200_000, perStep: 1024 } as const;
 
 export interface Gathered {
-	readonly corpus: Corpus;
-	/** Where it lies. */
-	readonly files: readonly string[];
-	readonly usage: Usage;
+	/** What the result is measured on; undefined: there is no data. */
+	readonly sample: { readonly corpus: Corpus; readonly usage: Usage } | undefined;
+	/** What the result is trained on, how long, and where that is kept; undefined: it is not trained. */
+	readonly training: (Budget & { readonly corpus: Corpus; readonly checkpoint: CheckpointFolder }) | undefined;
+}
+
+export interface Run {
+	readonly input: string;
+	readonly output: string;
+	readonly bundle: Bundle;
+	readonly options: ResolvedOptions;
+	readonly facts: InputFacts;
+	readonly groups: readonly FactorGroup[];
 }
 
 /**
- * Opens the data. Undefined: there is none, and none is needed or can be made; the log says why.
+ * Opens the data, or has the original write some, as far as it is needed; the log says what is not trained and why.
  * @throws DistembError `input` or `usage`: the data, the tokenizer or a gate does not fit the model
  */
-export async function gather(
-	{ input, output, bundle }: { readonly input: string; readonly output: string; readonly bundle: Bundle },
-	options: ResolvedOptions,
-	budget: Budget | undefined,
-	{ signal, threads, progress, log }: PassContext,
-): Promise<Gathered | undefined> {
+export async function gather(run: Run, context: PassContext): Promise<Gathered> {
+	const idle = reasonToRest(run);
+	if (idle !== undefined) context.log(`nothing is trained: ${idle}`);
+	const budget = idle === undefined ? budgetOf(run) : undefined;
+	const opened = run.options.data !== undefined || budget !== undefined ? await openData(run, budget, context) : undefined;
+	if (opened === undefined) return { sample: undefined, training: undefined };
+	const { corpus, files } = opened;
+	return { sample: opened, training: budget && { ...budget, corpus, checkpoint: await checkpointOf(run, files) } };
+}
+
+function reasonToRest({ options, groups }: Run): string | undefined {
+	const { method, distill, minutes, steps } = options;
+	if (method === "svd") return "--method svd";
+	if (distill === false) return "--no-distill";
+	const isExact = groups.every(({ rank, vocabulary: { table } }) => rank >= Math.min(table.rows, table.cols));
+	return isExact && (minutes ?? steps) === undefined ? "factors of full rank are exact" : undefined;
+}
+
+function budgetOf({ options: { steps, minutes }, facts }: Run): Budget {
+	return steps === undefined ? { minutes: minutes ?? Math.min(MINUTES, facts.weightBytes / BYTES_PER_MINUTE) } : { steps };
+}
+
+interface Opened extends OpenedCorpus {
+	readonly usage: Usage;
+}
+
+async function openData(run: Run, budget: Budget | undefined, context: PassContext): Promise<Opened | undefined> {
+	const { input, output, bundle, options } = run;
 	const { data, seed } = options;
-	if (data === undefined && budget === undefined) return undefined;
+	const { signal, threads, progress, log } = context;
 	try {
 		const model = await openTextModel(input, { threads });
 		try {
@@ -100,30 +102,24 @@ const CANNOT_WRITE: ReadonlySet<string> = new Set(["refused", "engine", "input"]
 
 function writing({ minutes, steps }: Budget): { tokens: number; seconds: number } {
 	if (minutes !== undefined) return { tokens: WRITTEN.most, seconds: 60 * WRITING * minutes };
-	const wanted = (steps ?? Number.POSITIVE_INFINITY) * WRITTEN.perStep;
-	return { tokens: Math.min(WRITTEN.most, wanted), seconds: Number.MAX_VALUE };
+	return { tokens: Math.min(WRITTEN.most, (steps ?? Number.POSITIVE_INFINITY) * WRITTEN.perStep), seconds: Number.MAX_VALUE };
 }
 
 /** Folder beside the output that keeps what the original wrote; a later run with the same model, seed and amount reads it again. */
 const cacheFolder = (output: string): string => `${path.resolve(output)}.distemb-cache`;
 
-/** Options that do not change what is trained. */
+/** Options that do not change what is trained, and those whose files count by their contents. */
 const INCIDENTAL: ReadonlySet<string> = new Set([
-	...["resume", "signal", "onProgress", "overwrite", "dryRun", "maxPerplexityIncrease", "maxKl", "minutes", "data", "tokenizer"],
+	...["resume", "signal", "onProgress", "overwrite", "dryRun", "maxPerplexityIncrease", "maxKl", "size", "data", "tokenizer"],
 ]);
 
 /** Where the training under way is kept: beside the output, or in the folder that it goes on from. */
-export async function checkpointOf(
-	output: string,
-	bundle: Bundle,
-	options: ResolvedOptions,
-	{ files }: Gathered,
-): Promise<CheckpointFolder> {
+async function checkpointOf({ output, bundle, options }: Run, files: readonly string[]): Promise<CheckpointFolder> {
 	const asked = Object.entries(options).filter(([name, value]) => !INCIDENTAL.has(name) && value !== undefined);
 	const identity = {
 		model: await contentHash(filesOfBundle(bundle)),
 		data: await contentHash(files),
 		...Object.fromEntries(asked.map(([name, value]) => [flagOf(name), typeof value === "object" ? JSON.stringify(value) : String(value)])),
 	};
-	return checkpointFolder(options.resume ?? `${path.resolve(output)}.checkpoint`, identity, options.resume);
+	return checkpointFolder(options.resume ?? `${output}.checkpoint`, identity, options.resume);
 }

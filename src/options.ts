@@ -18,7 +18,7 @@ export type Trained = (typeof TRAINED)[number];
  * Weights of the terms of the training loss (math.md §6): divergence from the original, cross-entropy, distance of hidden states,
  * distance of embeddings; and the temperature of the divergence.
  */
-export type LossWeights = { readonly [K in (typeof LOSSES)[number]]?: number | undefined };
+export type LossWeights = { readonly [K in (typeof LOSSES)[number]]?: number };
 
 /** Where to look for the vocabulary, where the structure alone does not decide. */
 export interface LocateOptions {

@@ -1,4 +1,4 @@
-// Progress on stderr: a live bar on a terminal, a line per pass otherwise.
+// Progress on stderr: a live bar on a terminal, plain lines otherwise.
 import { SingleBar } from "cli-progress";
 import type { Progress } from "./pass.js";
 
@@ -36,12 +36,23 @@ function liveBar(stream: NodeJS.WriteStream): ProgressDisplay {
 	};
 }
 
-function plainLines(stream: NodeJS.WriteStream): ProgressDisplay {
+/** Time between two lines of one pass, in milliseconds. */
+const PAUSE = 10_000;
+
+/** A line when a pass begins, one with its first news, and from then on one now and again. */
+export function plainLines(stream: Pick<NodeJS.WriteStream, "write">, now: () => number = () => performance.now()): ProgressDisplay {
 	let shown = "";
+	let last = Number.NEGATIVE_INFINITY;
 	return {
-		show: ({ pass }) => {
-			if (pass !== shown) stream.write(`${pass}\n`);
-			shown = pass;
+		show: ({ pass, fraction, note }) => {
+			if (pass !== shown) {
+				stream.write(`${pass}\n`);
+				shown = pass;
+				last = Number.NEGATIVE_INFINITY;
+			}
+			if (note === undefined || now() - last < PAUSE) return;
+			stream.write(`${pass} ${Math.floor(100 * fraction)} %: ${note}\n`);
+			last = now();
 		},
 		stop: () => undefined,
 	};

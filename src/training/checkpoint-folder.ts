@@ -9,8 +9,11 @@ import type { CheckpointFacts, CheckpointStore } from "./checkpoint.js";
 export type Identity = Readonly<Record<string, string>>;
 
 export interface CheckpointFolder extends CheckpointStore {
-	/** Something was saved in this run. */
-	readonly saved: boolean;
+	/**
+	 * Does `work`, which saves here.
+	 * @throws DistembError as `work` does; of an interruption after something was saved it says how to go on
+	 */
+	readonly during: <T>(work: () => Promise<T>) => Promise<T>;
 	/** Removes what this run saved or went on from: it is finished. */
 	readonly remove: () => Promise<void>;
 }
@@ -28,8 +31,14 @@ export function checkpointFolder(folder: string, identity: Identity, resume: str
 	const file = path.join(folder, NAME);
 	let saved = false;
 	return {
-		get saved() {
-			return saved;
+		during: async (work) => {
+			try {
+				return await work();
+			} catch (error) {
+				if (!saved || !(error instanceof DistembError) || error.code !== "interrupted") throw error;
+				const hint = `go on with the same command and --resume ${folder}`;
+				throw new DistembError("interrupted", "interrupted; the training so far is kept", { at: folder, hint, cause: error });
+			}
 		},
 		load: async () => {
 			if (resume === undefined) return undefined;
