@@ -1,6 +1,7 @@
 // The pipeline: the whole story on one screen.
+import { calibrate } from "../passes/calibrate/index.js";
 import { distill } from "../passes/distill/index.js";
-import { factorize } from "../passes/factorize/index.js";
+import { factorize, plannedRanks } from "../passes/factorize/index.js";
 import { locate } from "../passes/locate/index.js";
 import { quantize } from "../passes/quantize/index.js";
 import { reconstruct } from "../passes/reconstruct/index.js";
@@ -42,22 +43,22 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 
 	const located = await runPass(locate(options), loadedFrom(bundle), runner);
 	const report = { ...inspectReport(located, facts), tool: TOOL, options: givenOptions(given) };
-	const factorized = await runPass(factorize({ ...options, fileBytes: facts.bytes }), located, runner);
-	const { predictedSavedBytes } = factorized;
+	const sized = { ...options, fileBytes: facts.bytes };
 	if (staged === undefined) {
-		return {
-			...report,
-			predictedSavedBytes,
-			savedBytes: predictedSavedBytes,
-			factors: [],
-			verification: [],
-			passes: passReports(runner.records),
-		};
+		const { predictedSavedBytes } = await runPass(factorize(sized), located, runner);
+		const counted = { predictedSavedBytes, savedBytes: predictedSavedBytes, factors: [], verification: [] };
+		return { ...report, ...counted, passes: passReports(runner.records) };
 	}
 
-	const run = { input, output, bundle, options, facts, groups: factorized.groups };
+	const run = { input, output, bundle, options, facts, groups: plannedRanks(located, sized) };
 	const { sample, training } = await timed("data", runner, (context) => gather(run, context));
-	const reconstructed = await runPass(reconstruct({ method: options.method === "paper" ? "paper" : "svd" }), factorized, runner);
+	const calibrated =
+		options.method === "distemb"
+			? await runPass(calibrate({ corpus: sample?.corpus }), located, runner)
+			: { ...located, calibrations: undefined };
+	const factorized = await runPass(factorize(sized), calibrated, runner);
+	const { method } = options;
+	const reconstructed = await runPass(reconstruct({ method, calibrations: calibrated.calibrations }), factorized, runner);
 	const distilled =
 		training === undefined
 			? { ...reconstructed, distillation: undefined }
@@ -78,7 +79,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 
 	return {
 		...report,
-		predictedSavedBytes,
+		predictedSavedBytes: factorized.predictedSavedBytes,
 		savedBytes: facts.weightBytes - weightBytesOf(bundle),
 		output: { path: output, bytes, files: staged.files },
 		factors: factorReports(quantized),

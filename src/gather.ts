@@ -42,7 +42,7 @@ export interface Run {
 	readonly bundle: Bundle;
 	readonly options: ResolvedOptions;
 	readonly facts: InputFacts;
-	readonly groups: readonly FactorGroup[];
+	readonly groups: readonly Pick<FactorGroup, "vocabulary" | "rank">[];
 }
 
 /**

@@ -24,18 +24,18 @@ describe("compile", () => {
 			distill: false,
 			onProgress: ({ pass }) => seen.push(pass),
 		});
-		const order = ["locate", "factorize", "data", "reconstruct", "quantize", "write", "verify"];
+		const order = ["locate", "data", "calibrate", "factorize", "reconstruct", "quantize", "write", "verify"];
 		expect([...new Set(seen)]).toEqual(order);
 		expect(report.passes.map(({ name }) => name)).toEqual(order);
 	});
 
 	it("gives_what_was_found_done_and_measured", async () => {
 		const out = path.join(work, "out.onnx");
-		const report = await compile(MODEL, out, { rank: 4, seed: 7, distill: false });
+		const report = await compile(MODEL, out, { rank: 4, seed: 7, method: "svd" });
 		expect(report).toMatchObject({
 			version: 1,
 			tool: { name: "onnx-distemb" },
-			options: { rank: 4, seed: 7, distill: false },
+			options: { rank: 4, seed: 7, method: "svd" },
 			output: { path: out },
 		});
 		expect(report.output?.bytes).toBe(readFileSync(out).byteLength);

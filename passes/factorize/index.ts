@@ -29,13 +29,7 @@ export function factorize(options: FactorizeOptions): Pass<Located, Factorized> 
 	return {
 		name: "factorize",
 		run: async (state, context) => {
-			const plan = planFactors(state, options);
-			requireWork(plan, state);
-			for (const { groups } of plan.chosen) {
-				for (const lookup of groups.flatMap((group) => group.files.flatMap(({ lookups }) => lookups))) {
-					if (lookup.pattern === "E6") requireUnfusable(lookup);
-				}
-			}
+			const plan = feasiblePlan(state, options);
 			report(plan, context);
 			const groups = plan.chosen.flatMap((planned) => rewriteVocabulary(planned, context));
 			const predictedSavedBytes = plan.chosen.reduce((sum, { bytesBefore, bytesAfter }) => sum + bytesBefore - bytesAfter, 0);
@@ -54,6 +48,25 @@ export function factorize(options: FactorizeOptions): Pass<Located, Factorized> 
 			}
 		},
 	};
+}
+
+/**
+ * What {@link factorize} will make of which vocabulary, before anything takes time.
+ * @throws DistembError as {@link factorize} does
+ */
+export function plannedRanks(state: Located, options: FactorizeOptions): Pick<FactorGroup, "vocabulary" | "rank">[] {
+	return feasiblePlan(state, options).chosen.flatMap(({ groups }) => groups.map(({ vocabulary, rank }) => ({ vocabulary, rank })));
+}
+
+function feasiblePlan(state: Located, options: FactorizeOptions): Plan {
+	const plan = planFactors(state, options);
+	requireWork(plan, state);
+	for (const { groups } of plan.chosen) {
+		for (const lookup of groups.flatMap((group) => group.files.flatMap(({ lookups }) => lookups))) {
+			if (lookup.pattern === "E6") requireUnfusable(lookup);
+		}
+	}
+	return plan;
 }
 
 function requireReplaced(copies: readonly Value[], { keepOtherReaders }: FactorizeOptions): void {
