@@ -18,12 +18,11 @@ import { modelOf } from "../../src/runtime/training/program.js";
 import type { FactorGroup } from "../../src/state.js";
 import { feedsFor, type TrainingBatch } from "../../src/training/batches.js";
 import { factorParameters } from "../../src/training/factors.js";
-import { openTeacher } from "../../src/training/teacher.js";
 import { trainableOf } from "../../src/training/trainable.js";
 import { type WholeModel, wholeOf } from "../../src/training/whole.js";
 import { writeModel } from "../support/bigrams.js";
 import { temporaryFolder } from "../support/models.js";
-import { filesOf, randomBatch } from "./support.js";
+import { bothOutputs, filesOf, randomBatch } from "./support.js";
 
 const V = 12;
 const D = 4;
@@ -210,18 +209,8 @@ describe("encoder and decoder joined", () => {
 	});
 
 	it("predicts_what_the_teacher_predicts_from_the_same_files", async () => {
-		const bundle = open("teacher", MERGED);
-		const whole = await wholeOf(filesOf(bundle), { threads: 1 });
-		const trainable = await trainableOf(whole, { ...SHAPE, threads: 1 });
-		const batch = await randomBatch(whole, SHAPE);
-		const { graph } = trainable.ops;
-		const session = await openSession(encodeToBytes(modelOf({ graph, loss: trainable.output, parameters: [] })), { threads: 1 });
-		const own = (await session.run(feedsFor(whole.roles, batch)))[trainable.output.name];
-		await session.close();
-		const teacher = await openTeacher(bundle.path, { threads: 1 });
-		const taught = await teacher.teach(batch);
-		await teacher.close();
-		expect(taught.dims).toEqual(own?.dims);
-		for (const [index, value] of (taught.data as Float32Array).entries()) expect(value).toBeCloseTo(Number(own?.data[index]), 5);
+		const { own, original } = await bothOutputs(open("teacher", MERGED).path);
+		expect(original.dims).toEqual(own.dims);
+		for (const [index, value] of (original.data as Float32Array).entries()) expect(value).toBeCloseTo(Number(own.data[index]), 5);
 	});
 });

@@ -6,12 +6,12 @@ import { firstOf } from "../../src/data/data.js";
 import { divergence, squaredError } from "../../src/gradient/loss.js";
 import { differentiate } from "../../src/gradient/sweep.js";
 import { addInput } from "../../src/ir/edit.js";
-import { type Bundle, openBundle } from "../../src/onnx/index.js";
+import { type Bundle, encodeToBytes, openBundle } from "../../src/onnx/index.js";
 import { COMPILE_DEFAULTS } from "../../src/options.js";
 import { runPass } from "../../src/pass.js";
 import { uniform } from "../../src/random.js";
-import type { Feeds } from "../../src/runtime/session.js";
-import type { TrainingProgram } from "../../src/runtime/training/program.js";
+import { type EngineTensor, type Feeds, openSession } from "../../src/runtime/session.js";
+import { modelOf, type TrainingProgram } from "../../src/runtime/training/program.js";
 import { openTraining, type Training } from "../../src/runtime/training/training.js";
 import type { Reconstructed } from "../../src/state.js";
 import { type BatchShape, feedsFor, type TrainingBatch, trainingBatches } from "../../src/training/batches.js";
@@ -155,4 +155,32 @@ function programOf({ whole, ops, output }: Trainable, factors: readonly FactorPa
 		for (const { node, why } of lacks) untrainable.push(`${value.name} lacks ${node}: ${why}`);
 	const program: TrainingProgram = { graph: ops.graph, loss: scalar, parameters };
 	return { program, untrainable };
+}
+
+/** What the training graph gives for `batch`, and what the original at `input` gives. */
+export async function bothOutputs(input: string) {
+	const bundle = openBundle(input);
+	try {
+		const whole = await wholeOf(filesOf(bundle), { threads: THREADS });
+		const shape = shapeFor(whole);
+		const trainable = await trainableOf(whole, { ...shape, threads: THREADS });
+		const batch = await randomBatch(whole, shape);
+		const own = await outputFor(trainable, batch);
+		const teacher = await openTeacher(input, { threads: THREADS });
+		const original = await teacher.teach(batch);
+		await teacher.close();
+		return { whole, batch, own, original };
+	} finally {
+		bundle.close();
+	}
+}
+
+/** The training graph's logits or states. */
+export async function outputFor({ ops, output, whole }: Trainable, batch: TrainingBatch): Promise<EngineTensor> {
+	const model = modelOf({ graph: ops.graph, loss: output, parameters: [] });
+	const session = await openSession(encodeToBytes(model), { threads: THREADS });
+	const found = (await session.run(feedsFor(whole.roles, batch)))[output.name];
+	await session.close();
+	if (found === undefined) throw new Error("no output");
+	return found;
 }
