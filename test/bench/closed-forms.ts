@@ -1,12 +1,12 @@
 // What the closed forms of math.md §3 leave of a model without any training: a Markdown table, from which the README's figures come.
-// usage: node dist/test/bench/closed-forms.js MODEL --train FILE --test FILE [--ranks 64,128] [--tokens 24576]
-//        [--measured 12800] [--pairs 200] [--window 128] [--forms svd,"weights, metric"]
+// usage: node dist/test/bench/closed-forms.js MODEL --train FILE --test FILE [--ranks 64,128] [--tokens N]
+//        [--measured 12800] [--pairs 200] [--window 128] [--forms "truncated SVD;weights, metric"]
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { idOrder } from "../../passes/calibrate/id-order.js";
-import { CALIBRATE_DEFAULTS, calibrate } from "../../passes/calibrate/index.js";
+import { calibrate } from "../../passes/calibrate/index.js";
 import { factorize } from "../../passes/factorize/index.js";
 import { locate } from "../../passes/locate/index.js";
 import { quantize } from "../../passes/quantize/index.js";
@@ -28,7 +28,7 @@ const { values: options, positionals } = parseArgs({
 		train: { type: "string" },
 		test: { type: "string" },
 		ranks: { type: "string", default: "64,128" },
-		tokens: { type: "string", default: String(CALIBRATE_DEFAULTS.tokens) },
+		tokens: { type: "string" },
 		measured: { type: "string", default: "12800" },
 		pairs: { type: "string", default: "200" },
 		window: { type: "string", default: "128" },
@@ -61,7 +61,11 @@ async function calibrated(): Promise<readonly Calibration[]> {
 		const corpus = await corpusOf();
 		const records = runner();
 		const located = await runPass(locate({}), loadedFrom(bundle), records);
-		const { calibrations: found } = await runPass(calibrate({ corpus, tokens: Number(options.tokens) }), located, records);
+		const { calibrations: found } = await runPass(
+			calibrate(options.tokens === undefined ? { corpus } : { corpus, tokens: Number(options.tokens) }),
+			located,
+			records,
+		);
 		for (const { name, milliseconds, log } of records.records) print(`<!-- ${name}: ${Math.round(milliseconds)} ms; ${log.join("; ")} -->`);
 		return found;
 	});

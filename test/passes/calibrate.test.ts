@@ -1,7 +1,7 @@
 // Calibrating a small real model: what it predicts of an error is what the engine measures, and factors that follow it lose less.
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { calibrate } from "../../passes/calibrate/index.js";
+import { type CalibrateOptions, calibrate } from "../../passes/calibrate/index.js";
 import { factorize } from "../../passes/factorize/index.js";
 import { locate } from "../../passes/locate/index.js";
 import { reconstruct } from "../../passes/reconstruct/index.js";
@@ -22,7 +22,7 @@ import { feedsFor } from "../../src/training/batches.js";
 import type { Corpus } from "../../src/training/corpus.js";
 import { wholeOf } from "../../src/training/whole.js";
 import { loadedFrom } from "../../src/workspace.js";
-import { FIXTURES } from "../support/models.js";
+import { FIXTURES, temporaryFolder } from "../support/models.js";
 import { runner } from "./support.js";
 
 const FOLDER = path.join(FIXTURES, "sotu-lm");
@@ -167,11 +167,22 @@ describe("calibrate", () => {
 		expect(records.records.at(-1)?.log).toEqual(["weights by the order of the ids: there is no text to calibrate on"]);
 	});
 
-	it("gives_the_same_bits_for_the_same_seed", async () => {
-		const options = { corpus: await corpusOf(), tokens: 128, logits: 2 ** 19 };
-		const again = only(await runPass(calibrate(options), located, runner()));
-		const once = only(await runPass(calibrate(options), located, runner()));
-		expect(again.gradientMoment).toEqual(once.gradientMoment);
-		expect(again.spread).toEqual(once.spread);
+	it("gives_the_same_bits_for_the_same_seed_and_keeps_them_by_the_contents_of_model_and_data", async () => {
+		const data = path.join(FOLDER, "train.npy");
+		const settings = { corpus: await corpusOf(), tokens: 128, logits: 2 ** 19 };
+		const cache = (folder: string) => ({ folder, files: [MODEL, data] });
+		const kept = temporaryFolder();
+		const found = async (options: CalibrateOptions) => {
+			const records = runner();
+			return { ...only(await runPass(calibrate(options), located, records)), log: records.records.at(-1)?.log };
+		};
+		const once = await found({ ...settings, cache: cache(kept) });
+		const anew = await found({ ...settings, cache: cache(temporaryFolder()) });
+		const again = await found({ ...settings, cache: cache(kept) });
+		expect(anew).toEqual(once);
+		expect(again.log?.[0]).toMatch(/kept from an earlier run/);
+		expect({ ...again, log: undefined }).toEqual({ ...once, log: undefined });
+		const other = await found({ ...settings, tokens: 64, cache: cache(kept) });
+		expect(other.log?.[0]).not.toMatch(/kept/);
 	});
 });
