@@ -40,6 +40,7 @@ export async function prepareForTraining(model: Model, probe: Probe): Promise<Tr
 	passQuantizers(ops);
 	fixShapes(ops);
 	fixInputs(ops);
+	fixRanges(ops);
 	const values = [...copy.values].flatMap(([original, value]) => {
 		const last = raised.values.get(placeOf(wide.get(value) ?? value, moved));
 		return last?.graph === ops.graph ? [[original, last] as const] : [];
@@ -81,6 +82,15 @@ function fixInputs(ops: Ops): void {
 		if (!ops.knows(input)) continue;
 		const { dtype, dims } = ops.facts(input);
 		setInfo(input, { type: { dtype, shape: dims }, carried: undefined });
+	}
+}
+
+/** Range takes scalars. The engine also runs it on vectors of one element, but does not load it once it knows that they are vectors. */
+function fixRanges(ops: Ops): void {
+	for (const node of [...ops.graph.nodes]) {
+		if (!node.is("Range")) continue;
+		for (const [index, input] of [...node.inputs].entries())
+			if (input !== undefined && ops.knows(input)) setInput(node, index, ops.at(input.name, node).reshape(input, []));
 	}
 }
 

@@ -133,4 +133,25 @@ describe("prepareForTraining", () => {
 		const [found] = await compute(copy, dense === undefined ? [] : [dense], feeds);
 		expect([...(found ?? [])]).toEqual([1, 2, 3]);
 	});
+
+	it("gives_range_the_scalars_that_it_asks_for_once_sizes_are_known", async () => {
+		const model = parseModel(`
+			model ir 8, opset ai.onnx 17
+			graph main(x: float64[rows, 3])
+				zero = int64[1] {0}
+				one = int64[1] {1}
+				two = int64[1] {2}
+				sizes = Shape(x)
+				rows = Slice(sizes, zero, one)
+				columns = Slice(sizes, one, two)
+				places = Range(zero, columns, one)
+				steps = Cast<to=11>(places)
+				y = Mul(x, steps)
+				return y: float64[rows, 3]
+		`);
+		const { model: copy, values } = await prepared(model, { x });
+		const y = values.get(valueNamed(model, "y"));
+		const [found] = await compute(copy, y === undefined ? [] : [y], { x });
+		expect([...(found ?? [])]).toEqual([0, -2, 6, -0, 5, -12]);
+	});
 });
