@@ -81,12 +81,15 @@ async function opening(whole: WholeModel, shape: BatchShape, vocabularies: reado
 	return { graph, session: await openComputation(trainable.ops.graph, graph.outputs, { threads }) };
 }
 
+/** Tokens of a batch at most, however small the vocabulary: activations take memory too. */
+const PLACES = 1024;
+
 /** Lengths of sentences: most are short, and padding costs as much as text. */
 const SENTENCES = [32, 96];
 
 function shapesFor({ kind, fixed, width }: WholeModel, { special }: Corpus, { length: most, logits }: MeasureOptions): BatchShape[] {
 	const longest = Math.min(most, special.context ?? most);
-	const places = Math.max(1, Math.floor(logits / width));
+	const places = Math.max(1, Math.min(PLACES, Math.floor(logits / width)));
 	const lengths = kind === "translator" ? SENTENCES.filter((each) => each <= longest) : [Math.min(longest, Math.max(64, places))];
 	return (lengths.length === 0 ? [longest] : lengths).map((each) => {
 		const length = fixed.length ?? each;
