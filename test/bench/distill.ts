@@ -3,6 +3,7 @@
 //        [--steps N | --minutes M] [--batch N] [--length N] [--lr X] [--set factors|norms|all] [--weights JSON] [--pairs 200]
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { calibrate } from "../../passes/calibrate/index.js";
 import { distill } from "../../passes/distill/index.js";
 import { factorize } from "../../passes/factorize/index.js";
 import { locate } from "../../passes/locate/index.js";
@@ -14,6 +15,7 @@ import { compare } from "../../src/index.js";
 import { openBundle, StagedOutput } from "../../src/onnx/index.js";
 import { resolveOptions } from "../../src/options.js";
 import { type PassRunner, runPass } from "../../src/pass.js";
+import type { Calibrated } from "../../src/state.js";
 import type { Corpus } from "../../src/training/corpus.js";
 import { loadedFrom, writeBundle } from "../../src/workspace.js";
 
@@ -76,8 +78,14 @@ const runner: PassRunner = {
 };
 const bundle = openBundle(input);
 const located = await runPass(locate({}), loadedFrom(bundle), runner);
-const factorized = await runPass(factorize(options), located, runner);
-const reconstructed = await runPass(reconstruct({ method }), factorized, runner);
+const calibrated = values.method === "distemb" ? await runPass(calibrate({ corpus }), located, runner) : located;
+const factorized = { ...calibrated, ...(await runPass(factorize(options), calibrated, runner)) };
+const calibrations = (calibrated as Partial<Calibrated>).calibrations ?? [];
+const reconstructed = await runPass(
+	reconstruct({ method: values.method as "distemb" | "paper" | "svd", calibrations }),
+	factorized,
+	runner,
+);
 const distilled = await runPass(
 	distill({
 		corpus,
@@ -90,7 +98,7 @@ const distilled = await runPass(
 		train: values.set as "factors" | "norms" | "all" | undefined,
 		weights: values.weights === undefined ? undefined : JSON.parse(values.weights),
 	}),
-	reconstructed,
+	{ ...reconstructed, calibrations },
 	runner,
 );
 await runPass(quantize(options), distilled, runner);
