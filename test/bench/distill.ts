@@ -1,6 +1,6 @@
 // What distillation does to a model: the passes with the options given, the curve, the log, and a comparison on test data.
 // usage: node dist/test/bench/distill.js MODEL OUT --train FILE --valid FILE --test FILE [--rank 64] [--method distemb|paper]
-//        [--steps N | --minutes M] [--batch N] [--length N] [--lr X] [--set factors|norms|all] [--weights JSON] [--pairs 200]
+//        [--steps N | --minutes M] [--batch N] [--length N] [--lr X] [--set factors|norms|all] [--weights JSON] [--pairs 200] [--calibration TOKENS]
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { calibrate } from "../../passes/calibrate/index.js";
@@ -35,6 +35,7 @@ const { values, positionals } = parseArgs({
 		set: { type: "string" },
 		weights: { type: "string" },
 		pairs: { type: "string", default: "200" },
+		calibration: { type: "string" },
 		seed: { type: "string", default: "0" },
 		quiet: { type: "boolean", default: false },
 	},
@@ -78,7 +79,14 @@ const runner: PassRunner = {
 };
 const bundle = openBundle(input);
 const located = await runPass(locate({}), loadedFrom(bundle), runner);
-const calibrated = values.method === "distemb" ? await runPass(calibrate({ corpus }), located, runner) : located;
+const calibrated =
+	values.method === "distemb"
+		? await runPass(
+				calibrate({ corpus, ...(values.calibration === undefined ? {} : { tokens: Number(values.calibration) }) }),
+				located,
+				runner,
+			)
+		: located;
 const factorized = { ...calibrated, ...(await runPass(factorize(options), calibrated, runner)) };
 const calibrations = (calibrated as Partial<Calibrated>).calibrations ?? [];
 const reconstructed = await runPass(
