@@ -54,7 +54,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 	const { sample, training } = await timed("data", runner, (context) => gather(run, context));
 	const calibrated =
 		options.method === "distemb"
-			? await runPass(calibrate({ corpus: sample?.corpus }), located, runner)
+			? await runPass(calibrate({ corpus: sample?.corpus, cache: sample?.cache }), located, runner)
 			: { ...located, calibrations: undefined };
 	const factorized = await runPass(factorize(sized), calibrated, runner);
 	const { method } = options;

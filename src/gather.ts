@@ -30,10 +30,17 @@ const WRITING = 0.15;
 const WRITTEN = { most: 200_000, perStep: 1024 } as const;
 
 export interface Gathered {
-	/** What the result is measured on; undefined: there is no data. */
-	readonly sample: { readonly corpus: Corpus; readonly usage: Usage } | undefined;
+	/** What the factors are fitted to and the result is measured on; undefined: there is no data. */
+	readonly sample: { readonly corpus: Corpus; readonly usage: Usage; readonly cache: Cache } | undefined;
 	/** What the result is trained on, how long, and where that is kept; undefined: it is not trained. */
 	readonly training: (Budget & { readonly corpus: Corpus; readonly checkpoint: CheckpointFolder }) | undefined;
+}
+
+/** Where what was found out about these files is kept. */
+export interface Cache {
+	readonly folder: string;
+	/** Those of the model and of the data. */
+	readonly files: readonly string[];
 }
 
 export interface Run {
@@ -55,8 +62,9 @@ export async function gather(run: Run, context: PassContext): Promise<Gathered> 
 	const budget = idle === undefined ? budgetOf(run) : undefined;
 	const opened = run.options.data !== undefined || budget !== undefined ? await openData(run, budget, context) : undefined;
 	if (opened === undefined) return { sample: undefined, training: undefined };
-	const { corpus, files } = opened;
-	return { sample: opened, training: budget && { ...budget, corpus, checkpoint: await checkpointOf(run, files) } };
+	const { corpus, files, usage } = opened;
+	const cache = { folder: cacheFolder(run.output), files: [...filesOfBundle(run.bundle), ...files] };
+	return { sample: { corpus, usage, cache }, training: budget && { ...budget, corpus, checkpoint: await checkpointOf(run, files) } };
 }
 
 function reasonToRest({ options, groups }: Run): string | undefined {
@@ -105,7 +113,7 @@ function writing({ minutes, steps }: Budget): { tokens: number; seconds: number 
 	return { tokens: Math.min(WRITTEN.most, (steps ?? Number.POSITIVE_INFINITY) * WRITTEN.perStep), seconds: Number.MAX_VALUE };
 }
 
-/** Folder beside the output that keeps what the original wrote; a later run with the same model, seed and amount reads it again. */
+/** Folder beside the output that keeps what the original wrote, and calibrations; a later run on the same files reads them again. */
 const cacheFolder = (output: string): string => `${path.resolve(output)}.distemb-cache`;
 
 /** Options that do not change what is trained, and those whose files count by their contents. */

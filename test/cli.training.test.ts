@@ -24,7 +24,7 @@ writeFileSync(
 
 const SMALL = ["--rank", "16", "--batch", "2", "--length", "16", "--train", "factors", "--threads", "1", "--seed", "3"];
 const TOKENIZER = ["--tokenizer", path.join(FIXTURES, "sotu-lm/tokenizer.json")];
-const TRAINING = [...SMALL, "--steps", "40", "--data", DATA, ...TOKENIZER];
+const TRAINING = [...SMALL, "--steps", "20", "--data", DATA, ...TOKENIZER];
 
 function run(...args: string[]) {
 	const { status, stdout, stderr } = spawnSync(process.execPath, [CLI, ...args], { encoding: "utf8", cwd: work });
