@@ -4,6 +4,7 @@ import type { Node, Value } from "../ir/graph.js";
 import { graphsBelow, subgraphs } from "../ir/walk.js";
 import { axesFrom, broadcast, type Dims, sameDims, sizeOf } from "./facts.js";
 import type { Ops } from "./ops.js";
+import { sumOfRows } from "./row-scaled.js";
 import type { Gradient, RowGradient } from "./rule.js";
 
 export function isRows(gradient: Gradient): gradient is RowGradient {
@@ -35,6 +36,7 @@ export function unbroadcast(ops: Ops, gradient: Value, dims: Dims, what: string)
 	const both = broadcast(own, dims);
 	if (sameDims(both, dims)) return ops.expand(gradient, dims);
 	if (!sameDims(both, own)) throw new DistembError("internal", `${what} has sizes [${own.join(", ")}] for [${dims.join(", ")}]`);
+	if (dims.length === 1 && dims[0] === own.at(-1)) return sumOfRows(ops, gradient);
 	const extra = own.length - dims.length;
 	const axes = axesFrom(0, own.length).filter((axis) => axis < extra || (dims[axis - extra] === 1 && own[axis] !== 1));
 	return ops.reshape(ops.sum(gradient, axes), dims);

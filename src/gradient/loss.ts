@@ -3,6 +3,7 @@ import { DistembError } from "../errors.js";
 import type { Value } from "../ir/graph.js";
 import { sizeOf } from "./facts.js";
 import type { Ops } from "./ops.js";
+import { reshaped } from "./row-scaled.js";
 
 export interface DivergenceInputs {
 	/** Logits of the original, [batch, length, vocabulary] or [rows, vocabulary]; nothing flows back to it. */
@@ -17,21 +18,24 @@ export interface DivergenceInputs {
 /**
  * T² · KL(teacher ‖ student), both at temperature T, averaged over positions by their weights.
  * With p = softmax(teacher / T) and q = softmax(student / T) the gradient is T (q − p) · weight / Σ weights (Hinton et al. 2015).
+ *
+ * Tensors as large as the logits are what a step of a small model spends its time on. So of each row KL = Σ p (t − s) − lse t + lse s,
+ * with two inner products and lse x = max x − ln max softmax x: three such tensors are written, p, q and q − p.
  */
 export function divergence(ops: Ops, { teacher, student, mask, temperature }: DivergenceInputs): Value {
-	const [target, logits] = [rowsOf(ops, teacher), rowsOf(ops, student)];
 	const soften = (value: Value) => (temperature === 1 ? value : ops.mul(value, 1 / temperature));
-	const logP = ops.logSoftmax(soften(target), -1);
-	const logQ = ops.logSoftmax(soften(logits), -1);
-	const p = ops.exp(logP);
-	const perRow = ops.sum(ops.mul(p, ops.sub(logP, logQ)), [1], true);
+	const [target, logits] = [soften(rowsOf(ops, teacher)), soften(rowsOf(ops, student))];
+	const [p, q] = [ops.softmax(target, -1), ops.softmax(logits, -1)];
+	const logSumExp = (value: Value, softmax: Value) => ops.sub(ops.maximum(value, [1], true), ops.log(ops.maximum(softmax, [1], true)));
+	const crossed = ops.sub(ops.rowDots(p, target), ops.rowDots(p, logits));
+	const perRow = ops.add(crossed, ops.sub(logSumExp(logits, q), logSumExp(target, p)));
 	const weights = shares(ops, mask, logits);
 	const loss = ops.mul(ops.total(ops.mul(perRow, weights)), temperature ** 2);
 	return ops.gradientByHand(loss, {
 		inputs: [student],
 		backward: (g) => {
 			const scale = ops.mul(ops.mul(weights, temperature), ops.reshape(g, [1, 1]));
-			return [ops.reshape(ops.mul(ops.sub(ops.exp(logQ), p), scale), ops.dims(student))];
+			return [reshaped(ops, ops.mul(ops.sub(q, p), scale), ops.dims(student))];
 		},
 	});
 }

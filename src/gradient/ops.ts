@@ -3,6 +3,7 @@ import { DistembError } from "../errors.js";
 import { float, int, ints, string } from "../ir/attributes.js";
 import { smallTensor } from "../ir/build.js";
 import { codeOfDType, type DType } from "../ir/dtype.js";
+import { importOpset } from "../ir/edit.js";
 import type { Graph, Node, Value } from "../ir/graph.js";
 import { Emitter } from "./emitter.js";
 import { broadcast, type Dims, type Facts, frontAxis, reduced, sameDims, sizeOf, withSize } from "./facts.js";
@@ -110,6 +111,16 @@ export class Ops extends Emitter {
 		const dims = [this.dims(a)[transA ? 1 : 0] ?? 1, this.dims(b)[transB ? 0 : 1] ?? 1];
 		const attributes = { transA: int(Number(transA)), transB: int(Number(transB)), alpha: float(alpha) };
 		return this.one("Gemm", [a, b], { dtype: this.dtype(a), dims }, attributes);
+	}
+
+	/** Inner products of the rows of two matrices of the same sizes, [rows, 1]; in float32 without their product in memory. */
+	rowDots(a: Value, b: Value): Value {
+		const [rows = 1, size = 1] = this.dims(a);
+		if (this.dtype(a) !== "float32") return this.sum(this.mul(a, b), [1], true);
+		importOpset(this.graph.model, "com.microsoft", 1);
+		const [left, right] = [a, b].map((value) => this.reshape(value, [rows, 1, size]));
+		const facts = { dtype: this.dtype(a), dims: [rows, 1, 1] };
+		return this.reshape(this.one("FusedMatMul", [left, right], facts, { transB: int(1) }, "com.microsoft"), [rows, 1]);
 	}
 
 	einsum(equation: string, operands: readonly Value[], dims: Dims): Value {

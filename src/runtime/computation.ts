@@ -19,5 +19,5 @@ export interface ComputationOptions {
  */
 export function openComputation(graph: Graph, wanted: readonly Value[], { threads, source, at }: ComputationOptions): Promise<Session> {
 	const bytes = encodeToBytes(modelThatGives(graph, wanted), source);
-	return openSession(bytes, { threads, spinning: "run", ...(at === undefined ? {} : { at }) });
+	return openSession(bytes, { threads, spinning: "never", ...(at === undefined ? {} : { at }) });
 }

@@ -3,6 +3,7 @@ import { floatOf, intOf } from "../../ir/attributes.js";
 import type { Value } from "../../ir/graph.js";
 import { axesFrom, inverse, sizeOf } from "../facts.js";
 import type { Ops } from "../ops.js";
+import { reshaped, rowScaledOf } from "../row-scaled.js";
 import { type RuleContext, rule } from "../rule.js";
 
 interface Factor {
@@ -30,11 +31,21 @@ function product(ops: Ops, a: Factor, b: Factor, alpha: number): Value {
 function gradients(ops: Ops, g: Value, a: Factor, b: Factor, alpha: number) {
 	const [rows, columns] = [ops.dims(a.value), ops.dims(b.value)];
 	if (columns.length === 2 && rows.length > 2 && !a.transposed) {
-		const flatten = (value: Value) => ops.reshape(value, [sizeOf(ops.dims(value), 0, -1), ops.dims(value).at(-1) ?? 1]);
-		const [flat, flatG] = [plain(flatten(a.value)), flatten(g)];
-		return [() => ops.reshape(left(ops, flatG, flat, b, alpha), rows), () => right(ops, flatG, flat, b, alpha)];
+		const flatten = (value: Value) => reshaped(ops, value, [sizeOf(ops.dims(value), 0, -1), ops.dims(value).at(-1) ?? 1]);
+		const [da, db] = ofMatrices(ops, flatten(g), plain(flatten(a.value)), b, alpha);
+		return [() => ops.reshape(da(), rows), db] as const;
 	}
-	return [() => left(ops, g, a, b, alpha), () => right(ops, g, a, b, alpha)];
+	return ofMatrices(ops, g, a, b, alpha);
+}
+
+/** The same without the look at batch axes. Factors of G's rows go to A and dA, which are narrower than G where vocabularies are. */
+function ofMatrices(ops: Ops, g: Value, a: Factor, b: Factor, alpha: number) {
+	const parts = ops.rank(a.value) === 2 && !a.transposed ? rowScaledOf(ops, g) : undefined;
+	if (parts === undefined || (ops.dims(g)[1] ?? 0) <= (ops.dims(a.value)[1] ?? 0)) {
+		return [() => left(ops, g, a, b, alpha), () => right(ops, g, a, b, alpha)] as const;
+	}
+	const { value, scale } = parts;
+	return [() => ops.mul(left(ops, value, a, b, alpha), scale), () => right(ops, value, plain(ops.mul(a.value, scale)), b, alpha)] as const;
 }
 
 function left(ops: Ops, g: Value, a: Factor, b: Factor, alpha: number): Value {
@@ -53,7 +64,7 @@ function matmul({ ops, g, x, y, rank, dims }: RuleContext) {
 	const shape = [...ops.dims(y())];
 	if (isColumn) shape.push(1);
 	if (isRow) shape.splice(-1, 0, 1);
-	const [da, db] = gradients(ops, ops.reshape(g, shape), plain(a), plain(b), 1);
+	const [da, db] = gradients(ops, reshaped(ops, g, shape), plain(a), plain(b), 1);
 	// A vector that stands before a batch was repeated: its gradient is summed before the axis of size one goes.
 	const vector = (gradient: Value, axis: number) => {
 		const summed = ops.sum(

@@ -2,11 +2,12 @@
 import { intOf, intsOf, stringOf } from "../../ir/attributes.js";
 import type { Value } from "../../ir/graph.js";
 import { axesFrom, frontAxis, inverse } from "../facts.js";
+import { reshaped } from "../row-scaled.js";
 import { type RuleContext, rule } from "../rule.js";
 import { addedAlong } from "./gather.js";
 
 /** The elements stay in order: dx = g in x's shape. */
-const reshaped = rule(({ ops, g, dims }) => [() => ops.reshape(g, dims())]);
+const inOrder = rule(({ ops, g, dims }) => [() => reshaped(ops, g, dims())]);
 
 /** y = x[start : end : step]: dx = zeros with g at the same places. */
 function slice({ ops, g, dims, rank, integers }: RuleContext) {
@@ -99,10 +100,10 @@ function trilu({ ops, g, node, has, x }: RuleContext) {
 }
 
 export const shapes = {
-	Reshape: reshaped,
-	Flatten: reshaped,
-	Squeeze: reshaped,
-	Unsqueeze: reshaped,
+	Reshape: inOrder,
+	Flatten: inOrder,
+	Squeeze: inOrder,
+	Unsqueeze: inOrder,
 	Transpose: rule(transpose),
 	// y = x repeated along axes of size one: the sweep sums over them
 	Expand: rule(({ g }) => [() => g]),

@@ -17,11 +17,24 @@ export const products = {
 		product("MatMul", "3", "3, 4"),
 		product("MatMul", "2, 3", "3"),
 		product("MatMul", "3", "3"),
+		{
+			about: "a factor for each row of the result",
+			graph: "main(a: T[2, 3, 2], b: T[2, 5], d: T[5], c: T[2, 3, 1])\nx = MatMul(a, b)\nz = Add(x, d)\ny = Mul(z, c)\nreturn y",
+		},
 		product("MatMul", "3", "2, 3, 4"),
 		product("MatMul", "2, 4, 3", "3"),
 		{ ...product("MatMul", "2, 5, 3", "3, 4", "opset 9"), opset: 9 },
 	],
 	Gemm: [
+		{
+			about: "a factor for each row, between reshapes",
+			graph:
+				"main(a: T[2, 3, 2], b: T[5, 2], c: T[2, 3, 1])\nrows = int64[2] {6, 2}\nback = int64[3] {2, 3, 5}\nr = Reshape(a, rows)\nx = Gemm<transB=1, alpha=0.5>(r, b)\nz = Reshape(x, back)\ny = Mul(z, c)\nreturn y",
+		},
+		{
+			about: "a factor for each row, transposed",
+			graph: "main(a: T[2, 6], b: T[2, 5], c: T[6, 1])\nx = Gemm<transA=1>(a, b)\ny = Mul(x, c)\nreturn y",
+		},
 		{ about: "bias row", graph: "main(a: T[2, 3], b: T[3, 4], c: T[4])\ny = Gemm(a, b, c)\nreturn y" },
 		...TRANSPOSED.map((flags) => ({
 			about: flags,
