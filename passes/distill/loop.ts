@@ -129,7 +129,9 @@ class Loop {
 		this.facts = { ...this.facts, step, tokens: this.facts.tokens + tokens };
 		if (!result.applied || result.loss > DIVERGED * firstLoss) return this.rollBack(result.loss);
 		afterStep();
-		this.facts = { ...this.facts, firstLoss, lossSum: this.facts.lossSum + result.loss, lossCount: this.facts.lossCount + 1 };
+		// The first point, before any step, shows what the first step met.
+		const curve = this.facts.firstLoss === undefined ? this.facts.curve.map((point) => ({ ...point, loss: firstLoss })) : this.facts.curve;
+		this.facts = { ...this.facts, curve, firstLoss, lossSum: this.facts.lossSum + result.loss, lossCount: this.facts.lossCount + 1 };
 		this.report(result.loss);
 	}
 

@@ -99,6 +99,7 @@ describe("distill", () => {
 		const after = await distilled(state, { steps: 24 });
 		const [first = 0] = validationOf(after);
 		expect(after.distillation?.best.validation).toBeLessThan(0.8 * first);
+		expect(after.distillation?.curve.every(({ loss }) => Number.isFinite(loss))).toBe(true);
 		expect(after.distillation?.stopped).toBe("steps");
 		expect(after.distillation?.tokens).toBe(24 * 2 * 16);
 		expect(after.distillation?.untrained).toEqual([]);
