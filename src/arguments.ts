@@ -26,6 +26,10 @@ function parseSize(text: string): number {
 	return Math.floor(Number(match[1]) * (match[3] === "" ? 1000 : 1024) ** power);
 }
 
+function parseBlocks(text: string): number | "auto" {
+	return text === "auto" ? text : Number(text);
+}
+
 /** `1%` or `0.01` → 0.01. */
 function parseShare(text: string): number {
 	const match = /^(\d+(?:\.\d+)?|\.\d+)\s*(%?)$/.exec(text.trim());
@@ -65,7 +69,8 @@ const COMPILE_ARGUMENTS = {
 	"target-size": { ...TEXT, ...SIZE, coerce: parseSize, describe: "size of the result, e.g. 20MB" },
 	"input-rank": { ...NUMBER, ...SIZE, describe: "rank of the lookups alone" },
 	"output-rank": { ...NUMBER, ...SIZE, describe: "rank of the projections alone" },
-	dtype: { choices: DTYPES, requiresArg: true, ...SIZE, describe: "precision of the factors (default: the table's)" },
+	dtype: { choices: DTYPES, requiresArg: true, ...SIZE, describe: "precision of the factors (default: the table's); mixed: what pays" },
+	blocks: { ...TEXT, ...SIZE, coerce: parseBlocks, describe: "most blocks of rows with bits of their own (mixed): auto, 1, N" },
 	ops: { choices: OPS, requiresArg: true, ...SIZE, describe: "operators allowed in the result (default standard)" },
 	method: {
 		choices: METHODS,

@@ -20,9 +20,25 @@ export function checkOptions(options: CompileOptions): void {
 	if (options.ops === "onnxruntime" && options.dtype !== "int8") {
 		throw fail("--ops onnxruntime is for quantized factors", "add --dtype int8");
 	}
+	validateMixed(options);
 	if (options.method === "paper" && options.dtype === "int8") throw fail("--method paper keeps float factors", "leave --dtype out");
 	validateTraining(options);
 	validateGates(options);
+}
+
+/** Columns of different precision follow from the calibration alone: training would not know how they are rounded. */
+const isCoded = ({ dtype }: CompileOptions): boolean => dtype === "mixed" || dtype === "auto";
+
+function validateMixed({ blocks, dtype, method, inputRank, outputRank }: CompileOptions): void {
+	const isMixed = isCoded({ dtype });
+	if (blocks !== undefined && blocks !== "auto" && !(Number.isInteger(blocks) && blocks >= 1)) {
+		throw fail("--blocks must be auto or a whole number of at least 1");
+	}
+	if (blocks !== undefined && blocks !== 1 && !isMixed) throw fail("--blocks is for columns of different precision", "add --dtype mixed");
+	if (isMixed && method === "paper") throw fail("--method paper keeps float factors", "leave --dtype out");
+	if (isMixed && (inputRank ?? outputRank) !== undefined) {
+		throw fail(`--dtype ${dtype} has one table for both sides`, "leave --input-rank and --output-rank out");
+	}
 }
 
 /** Options that say how to train: without training they say nothing. */
@@ -30,10 +46,18 @@ const TRAINING_ONLY = ["minutes", "steps", "batch", "length", "lr", "train", "lo
 
 function validateTraining(options: CompileOptions): void {
 	const useless = TRAINING_ONLY.find((name) => options[name] !== undefined);
-	const why = options.distill === false ? "--no-distill" : options.method === "svd" ? "--method svd" : undefined;
+	const why =
+		options.distill === false
+			? "--no-distill"
+			: options.method === "svd"
+				? "--method svd"
+				: isCoded(options)
+					? `--dtype ${options.dtype}`
+					: undefined;
 	if (useless !== undefined && why !== undefined)
 		throw fail(`${flagOf(useless)} is for training, and ${why} trains nothing`, "leave one of them out");
 	if (options.method === "svd" && options.distill === true) throw fail("--method svd trains nothing", "use --method distemb");
+	if (isCoded(options) && options.distill === true) throw fail(`--dtype ${options.dtype} is not trained`, "leave one of them out");
 	if (options.minutes !== undefined && options.steps !== undefined)
 		throw fail("--minutes and --steps exclude each other", "give one of them");
 	for (const name of ["minutes", "lr"] as const) {

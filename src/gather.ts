@@ -29,6 +29,9 @@ const WRITING = 0.15;
 /** Tokens that the original writes at most, and for each step that was asked for. */
 const WRITTEN = { most: 200_000, perStep: 1024 } as const;
 
+/** What the original writes where it is calibrated and not trained: 16,384 tokens. */
+const CALIBRATION: Budget = { steps: 16 };
+
 export interface Gathered {
 	/** What the factors are fitted to and the result is measured on; undefined: there is no data. */
 	readonly sample: { readonly corpus: Corpus; readonly usage: Usage; readonly cache: Cache } | undefined;
@@ -60,7 +63,9 @@ export async function gather(run: Run, context: PassContext): Promise<Gathered> 
 	const idle = reasonToRest(run);
 	if (idle !== undefined) context.log(`nothing is trained: ${idle}`);
 	const budget = idle === undefined ? budgetOf(run) : undefined;
-	const opened = run.options.data !== undefined || budget !== undefined ? await openData(run, budget, context) : undefined;
+	const isCalibrated = run.options.dtype === "mixed" && run.options.method === "distemb";
+	const isNeeded = run.options.data !== undefined || budget !== undefined || isCalibrated;
+	const opened = isNeeded ? await openData(run, budget ?? (isCalibrated ? CALIBRATION : undefined), context) : undefined;
 	if (opened === undefined) return { sample: undefined, training: undefined };
 	const { corpus, files, usage } = opened;
 	const cache = { folder: cacheFolder(run.output), files: [...filesOfBundle(run.bundle), ...files] };
@@ -68,8 +73,9 @@ export async function gather(run: Run, context: PassContext): Promise<Gathered> 
 }
 
 function reasonToRest({ options, groups }: Run): string | undefined {
-	const { method, distill, minutes, steps } = options;
+	const { method, dtype, distill, minutes, steps } = options;
 	if (method === "svd") return "--method svd";
+	if (dtype === "mixed") return "columns of different precision follow from the calibration alone";
 	if (distill === false) return "--no-distill";
 	const isExact = groups.every(({ rank, vocabulary: { table } }) => rank >= Math.min(table.rows, table.cols));
 	return isExact && (minutes ?? steps) === undefined ? "factors of full rank are exact" : undefined;

@@ -4,7 +4,7 @@ import { checkOptions } from "./check-options.js";
 import type { Progress } from "./pass.js";
 
 export const METHODS = ["distemb", "paper", "svd"] as const;
-export const DTYPES = ["float32", "float16", "int8"] as const;
+export const DTYPES = ["float32", "float16", "int8", "mixed", "auto"] as const;
 export const OPS = ["standard", "onnxruntime"] as const;
 export const TRAINED = ["factors", "norms", "all"] as const;
 export const LOSSES = ["kl", "crossEntropy", "states", "embedding", "temperature"] as const;
@@ -95,8 +95,13 @@ export interface CompileOptions extends LocateOptions, SizeOptions, DataOptions,
 	 * distillation, as in Distilled Embedding. `svd`: the best approximation of the table, nothing trained.
 	 */
 	readonly method?: Method | undefined;
-	/** Precision of the left factor; default: as the table is stored. */
+	/**
+	 * Precision of the left factor; default: as the table is stored. `mixed`: as many bits for each column of each block of rows as pay;
+	 * `auto`: the best for the bytes, which is `mixed`.
+	 */
 	readonly dtype?: FactorDType | undefined;
+	/** Most blocks of rows with bits of their own, for `mixed`; 1: all rows alike. Default `auto`. */
+	readonly blocks?: number | "auto" | undefined;
 	/** `onnxruntime` allows that engine's quantized operators (with `dtype: "int8"`). */
 	readonly ops?: OperatorSet | undefined;
 	readonly seed?: number | undefined;
@@ -120,9 +125,11 @@ export const COMPILE_DEFAULTS = {
 const DEFAULT_RANK = 64;
 
 /** Options with every default filled in, as the passes want them. */
-export type ResolvedOptions = CompileOptions & {
+export type ResolvedOptions = Omit<CompileOptions, "dtype"> & {
 	readonly [K in keyof typeof COMPILE_DEFAULTS]-?: NonNullable<CompileOptions[K]>;
 } & {
+	/** `auto` decided. */
+	readonly dtype?: Exclude<FactorDType, "auto"> | undefined;
 	readonly size: { readonly rank?: number | undefined; readonly ratio?: number | undefined; readonly targetBytes?: number | undefined };
 };
 
@@ -134,7 +141,8 @@ export function resolveOptions(options: CompileOptions): ResolvedOptions {
 	checkOptions(options);
 	const { rank, ratio, targetSize: targetBytes } = options;
 	const sized = rank !== undefined || ratio !== undefined || targetBytes !== undefined;
-	return { ...COMPILE_DEFAULTS, ...given(options), size: sized ? { rank, ratio, targetBytes } : { rank: DEFAULT_RANK } };
+	const dtype = options.dtype === "auto" ? "mixed" : options.dtype;
+	return { ...COMPILE_DEFAULTS, ...given({ ...options, dtype }), size: sized ? { rank, ratio, targetBytes } : { rank: DEFAULT_RANK } };
 }
 
 /** The options that have a value. */

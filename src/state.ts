@@ -2,6 +2,8 @@
 import type { DType } from "./ir/dtype.js";
 import type { Attribute, Graph, Model, Node, Value } from "./ir/graph.js";
 import type { Tensor } from "./ir/tensor.js";
+import type { CodedBlock } from "./linalg/allocate.js";
+import type { Basis } from "./linalg/basis.js";
 
 // --- Loaded ----------------------------------------------------------------
 
@@ -177,6 +179,21 @@ export interface Calibrated extends Located {
 
 // --- Factorized ------------------------------------------------------------
 
+/** How the numbers of U will be stored where neither all rows nor all columns have the same precision. */
+export interface Coding {
+	/** Place of each row among the rows sorted by importance; undefined: their own order. */
+	readonly positions: Uint32Array | undefined;
+	/** Blocks of consecutive places, with the number of values that each column is rounded to. */
+	readonly blocks: readonly CodedBlock[];
+	/** U = E·right, E ≈ U·factor, for all d columns. */
+	readonly basis: Basis;
+	/** Weight of each row, by id. */
+	readonly rowWeights: Float32Array;
+	/** Loss in nats per predicted token that was predicted from the calibration, and what it is predicted from. */
+	readonly predictedLoss: number;
+	readonly calibrated: Calibration["source"] | undefined;
+}
+
 /** An initializer that holds (or will hold) one factor, in one file. */
 export interface FactorValue {
 	readonly file: ModelFile;
@@ -198,6 +215,8 @@ export interface FactorGroup {
 	/** The rank asked for (columns of U), before any padding. */
 	readonly rank: number;
 	readonly values: readonly FactorValue[];
+	/** Rows and columns of different precision; `rank` is the largest number of columns that a row has. Undefined: all alike. */
+	readonly coding: Coding | undefined;
 	/** Float type at the boundary: that of the lookup's rows and of the hidden states. */
 	readonly dtype: DType;
 }
@@ -270,7 +289,7 @@ export interface Distilled extends Reconstructed {
 
 export interface Quantization {
 	readonly group: FactorGroup;
-	readonly dtype: "float32" | "float16" | "bfloat16" | "int8";
+	readonly dtype: "float32" | "float16" | "bfloat16" | "int8" | "mixed";
 	readonly ops: "standard" | "onnxruntime";
 	/** Stored bytes of this group's factors over all files, scales included, each shared tensor of a file once. */
 	readonly bytes: number;

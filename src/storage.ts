@@ -4,20 +4,20 @@ import type { DType } from "./ir/dtype.js";
 import type { Placement } from "./ir/tensor.js";
 import type { FactorValue, Quantization } from "./state.js";
 
-/** How the numbers of U (and, unless it is int8, of W) are stored. */
-export type Storage = Quantization["dtype"];
+/** How the numbers of U (and, unless it is int8, of W) are stored, where all are stored alike. */
+export type Storage = Exclude<Quantization["dtype"], "mixed">;
 
 /** Standard operators only, or onnxruntime's quantized ones too. */
 export type Operators = Quantization["ops"];
 
 /** What `--dtype` can ask for. */
-export type AskedStorage = "float32" | "float16" | "int8";
+export type AskedStorage = "float32" | "float16" | "int8" | "mixed";
 
 export type Role = FactorValue["role"];
 
-/** The storage asked for; else that of the table: integers of any width become int8, float64 becomes float32. */
+/** The storage asked for; else (and beside columns of mixed precision) that of the table: integers of any width become int8, float64 becomes float32. */
 export function storageOf(stored: DType, asked: AskedStorage | undefined): Storage {
-	if (asked !== undefined) return asked;
+	if (asked !== undefined && asked !== "mixed") return asked;
 	if (stored === "float16" || stored === "bfloat16") return stored;
 	return /int/.test(stored) ? "int8" : "float32";
 }

@@ -6,8 +6,10 @@ import type { Node, Value } from "../../src/ir/graph.js";
 import { INLINE, type Placement, Tensor } from "../../src/ir/tensor.js";
 import { nodeLabel, readers } from "../../src/ir/walk.js";
 import type { Pass, PassContext } from "../../src/pass.js";
-import type { FactorGroup, Factorized, FactorValue, Located, ModelFile } from "../../src/state.js";
+import { engineProducts } from "../../src/runtime/products.js";
+import type { Calibration, FactorGroup, Factorized, FactorValue, Located, ModelFile } from "../../src/state.js";
 import type { Role } from "../../src/storage.js";
+import { type CodingSearch, searchCoding } from "./coding.js";
 import { requireUnfusable, unfuse } from "./embed-layer-norm.js";
 import { type Factors, rewriteLookup } from "./lookup.js";
 import type { FactorizeOptions } from "./options.js";
@@ -17,6 +19,9 @@ import { commonScope } from "./readers.js";
 
 export { FACTORIZE_DEFAULTS, type FactorizeOptions, type Size } from "./options.js";
 
+/** A table of mixed precision is coded by its calibration, where it has one. */
+type MaybeCalibrated = Located & { readonly calibrations?: readonly Calibration[] | undefined };
+
 /**
  * Rewrites lookups and projections into standard operators of the model's own operator set. The factors are float32
  * placeholders without data, one U and one W for all uses in a file; the last new node of each use defines the old value,
@@ -25,11 +30,11 @@ export { FACTORIZE_DEFAULTS, type FactorizeOptions, type Size } from "./options.
  * Everything that can be refused is refused before the first change.
  * @throws DistembError `nothing-to-do` if no vocabulary would shrink; `refused` for readers that are not understood.
  */
-export function factorize(options: FactorizeOptions): Pass<Located, Factorized> {
+export function factorize(options: FactorizeOptions): Pass<MaybeCalibrated, Factorized> {
 	return {
 		name: "factorize",
 		run: async (state, context) => {
-			const plan = feasiblePlan(state, options);
+			const plan = feasiblePlan(state, options, await codingSearches(state, options, context));
 			report(plan, context);
 			const groups = plan.chosen.flatMap((planned) => rewriteVocabulary(planned, context));
 			const predictedSavedBytes = plan.chosen.reduce((sum, { bytesBefore, bytesAfter }) => sum + bytesBefore - bytesAfter, 0);
@@ -51,15 +56,17 @@ export function factorize(options: FactorizeOptions): Pass<Located, Factorized> 
 }
 
 /**
- * What {@link factorize} will make of which vocabulary, before anything takes time.
+ * What {@link factorize} will make of which vocabulary, before anything takes time; with columns of different precision, about.
  * @throws DistembError as {@link factorize} does
  */
 export function plannedRanks(state: Located, options: FactorizeOptions): Pick<FactorGroup, "vocabulary" | "rank">[] {
-	return feasiblePlan(state, options).chosen.flatMap(({ groups }) => groups.map(({ vocabulary, rank }) => ({ vocabulary, rank })));
+	const { dtype } = options;
+	const plan = feasiblePlan(state, { ...options, dtype: dtype === "mixed" ? undefined : dtype });
+	return plan.chosen.flatMap(({ groups }) => groups.map(({ vocabulary, rank }) => ({ vocabulary, rank })));
 }
 
-function feasiblePlan(state: Located, options: FactorizeOptions): Plan {
-	const plan = planFactors(state, options);
+function feasiblePlan(state: Located, options: FactorizeOptions, searches: readonly CodingSearch[] = []): Plan {
+	const plan = planFactors(state, options, searches);
 	requireWork(plan, state);
 	for (const { groups } of plan.chosen) {
 		for (const lookup of groups.flatMap((group) => group.files.flatMap(({ lookups }) => lookups))) {
@@ -67,6 +74,39 @@ function feasiblePlan(state: Located, options: FactorizeOptions): Plan {
 		}
 	}
 	return plan;
+}
+
+/** How each vocabulary can be coded, for `dtype: "mixed"`. */
+export async function codingSearches(
+	state: MaybeCalibrated,
+	{ dtype, blocks = "auto" }: FactorizeOptions,
+	{ threads, seed, signal, progress }: PassContext,
+): Promise<CodingSearch[]> {
+	if (dtype !== "mixed") return [];
+	for (const { file } of state.vocabularies.flatMap(({ lookups, projections }) => [...lookups, ...projections])) requireBytes(file);
+	const products = engineProducts({ threads });
+	try {
+		const searches: CodingSearch[] = [];
+		for (const [index, vocabulary] of state.vocabularies.entries()) {
+			const calibration = state.calibrations?.find((held) => held.vocabulary === vocabulary);
+			const onProgress = (fraction: number) => progress((index + fraction) / state.vocabularies.length, vocabulary.name);
+			searches.push(await searchCoding(vocabulary, calibration, products, { blocks, seed, signal, onProgress }));
+		}
+		return searches;
+	} finally {
+		await products.close();
+	}
+}
+
+/** Gather takes bytes and negative axes from this operator set on. */
+const LEAST_CODED_OPSET = 11;
+
+function requireBytes({ model, name }: ModelFile): void {
+	if (model.opset >= LEAST_CODED_OPSET) return;
+	throw new DistembError("refused", `operator set ${model.opset} cannot read columns of different precision`, {
+		at: name,
+		hint: `convert the model to opset ${LEAST_CODED_OPSET} or later first, or use --dtype int8`,
+	});
 }
 
 function requireReplaced(copies: readonly Value[], { keepOtherReaders }: FactorizeOptions): void {
@@ -104,8 +144,8 @@ function rewriteVocabulary(planned: PlannedVocabulary, context: PassContext): Fa
 	const idle: Node[] = [];
 	const groups = planned.groups.map((group) => {
 		const values = group.files.flatMap((planned) => rewriteFile(group, planned, idle, context));
-		const { vocabulary, side, rank, compute: dtype } = group;
-		return { vocabulary, side, rank, values, dtype };
+		const { vocabulary, side, rank, coding, compute: dtype } = group;
+		return { vocabulary, side, rank, values, coding, dtype };
 	});
 	removeUnused(idle);
 	for (const { value } of planned.removed) removeTable(value);

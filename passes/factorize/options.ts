@@ -19,6 +19,8 @@ export interface FactorizeOptions {
 	readonly outputRank?: number | undefined;
 	/** How the factors will be stored; as the table is, if undefined. */
 	readonly dtype?: AskedStorage | undefined;
+	/** Most blocks of rows with bits of their own, for `dtype: "mixed"`. */
+	readonly blocks?: number | "auto" | undefined;
 	readonly ops: Operators;
 	/** Factorize even where the factors take more bytes than the table. */
 	readonly allowLarger: boolean;

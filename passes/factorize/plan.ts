@@ -2,8 +2,9 @@
 import { DistembError } from "../../src/errors.js";
 import type { DType } from "../../src/ir/dtype.js";
 import { distinctBytes } from "../../src/ir/tensor.js";
-import type { Located, Lookup, ModelFile, Projection, Side, StoredCopy, Vocabulary } from "../../src/state.js";
+import type { Coding, Located, Lookup, ModelFile, Projection, Side, StoredCopy, Vocabulary } from "../../src/state.js";
 import { computeType, isBlockQuantized, type Role, storageOf, storeOf } from "../../src/storage.js";
+import type { CodingSearch } from "./coding.js";
 import type { FactorizeOptions } from "./options.js";
 import { dataFileBytes, otherReader, PAGE, replacedNodes } from "./readers.js";
 import { type FactorShape, factorBytes, largestRank } from "./size.js";
@@ -23,6 +24,8 @@ export interface PlannedGroup {
 	readonly vocabulary: Vocabulary;
 	readonly side: Side;
 	readonly rank: number;
+	/** Undefined: all rows and columns alike. */
+	readonly coding: Coding | undefined;
 	readonly compute: "float32" | "float16";
 	readonly files: readonly PlannedFile[];
 	/** Bytes of the factors once stored. */
@@ -47,8 +50,11 @@ export interface Plan {
 	readonly notes: readonly string[];
 }
 
-/** @throws DistembError `refused` for an unknown reader, an old opset or a size that cannot be met, `usage` for contradicting sizes. */
-export function planFactors(state: Located, options: FactorizeOptions): Plan {
+/**
+ * `searches` holds, for `dtype: "mixed"`, how each vocabulary can be coded.
+ * @throws DistembError `refused` for an unknown reader, an old opset or a size that cannot be met, `usage` for contradicting sizes.
+ */
+export function planFactors(state: Located, options: FactorizeOptions, searches: readonly CodingSearch[] = []): Plan {
 	requireSize(options);
 	for (const { model, name } of filesOf(state.vocabularies)) {
 		if (model.opset < 7)
@@ -64,7 +70,9 @@ export function planFactors(state: Located, options: FactorizeOptions): Plan {
 	const notes: string[] = [];
 	for (const [index, part] of split.entries()) {
 		const { vocabulary } = part;
-		const groups = planGroups(vocabulary, budgets[index], options, notes);
+		const search = searches.find((held) => held.vocabulary === vocabulary);
+		const groups =
+			search === undefined ? planGroups(vocabulary, budgets[index], options, notes) : planCoded(search, budgets[index], options);
 		const bytesAfter = groups.reduce((sum, group) => sum + group.bytes, 0);
 		const planned = { ...part, groups, bytesAfter };
 		const reason = reasonToSkip(planned, options);
@@ -166,8 +174,23 @@ function planGroups(vocabulary: Vocabulary, budget: number | undefined, options:
 		const asked = given ?? common ?? limit;
 		if (asked > limit) notes.push(`"${vocabulary.name}": rank ${asked} is capped at ${limit}, the full rank`);
 		const rank = Math.min(asked, limit);
-		return { vocabulary, side, rank, compute, files, bytes: factorBytes(shape, rank) };
+		return { vocabulary, side, rank, coding: undefined, compute, files, bytes: factorBytes(shape, rank) };
 	});
+}
+
+/** One group for both sides, coded in the bytes of the budget; a rank stands for the bytes that its factors would take as the table is stored. */
+function planCoded({ vocabulary, within }: CodingSearch, budget: number | undefined, options: FactorizeOptions): PlannedGroup[] {
+	const side: Side = vocabulary.lookups.length === 0 ? "output" : vocabulary.projections.length === 0 ? "input" : "both";
+	const { shape, compute, files } = layout(vocabulary, side, { ...options, dtype: undefined });
+	const rank = Math.min(options.size.rank ?? 0, vocabulary.table.rows, vocabulary.table.cols);
+	const bytes = budget ?? factorBytes(shape, rank);
+	const places = shape.files.length;
+	const planned = within(bytes / places);
+	if (planned === undefined) {
+		const hint = "give a smaller --ratio, a larger --rank or a larger --target-size";
+		throw new DistembError("refused", `"${vocabulary.name}" cannot be coded in ${Math.floor(bytes)} bytes`, { hint });
+	}
+	return [{ vocabulary, side, rank: planned.rank, coding: planned.coding, compute, files, bytes: planned.bytes * places }];
 }
 
 /** The groups of factors that a vocabulary gets; a rank that is undefined follows from the bytes. */

@@ -76,7 +76,7 @@ export function encodeGroup(group: FactorGroup, storage: Storage, ops: Operators
 }
 
 /** The float32 factors of a group, whichever orientation its files hold. */
-class FactorSource {
+export class FactorSource {
 	private readonly arrays = new Map<Role, Float32Array>();
 	private readonly rank: number;
 	private readonly rows: number;
@@ -120,7 +120,7 @@ function floatsOf(data: TensorData): Float32Array {
 }
 
 /** Columns [start, end) of a `rows`×`cols` matrix, as rows. */
-function transposed(matrix: Float32Array, rows: number, cols: number, start: number, end: number): Float32Array {
+export function transposed(matrix: Float32Array, rows: number, cols: number, start: number, end: number): Float32Array {
 	const out = new Float32Array((end - start) * rows);
 	for (let row = 0; row < rows; row++)
 		for (let col = start; col < end; col++) out[(col - start) * rows + row] = matrix[row * cols + col] ?? 0;
@@ -206,7 +206,7 @@ function withZeros(values: Float32Array, length: number): Float32Array {
 	return whole;
 }
 
-function contentsOf(array: Codes | Scales): TensorData {
+export function contentsOf(array: Codes | Scales | Int32Array | BigInt64Array): TensorData {
 	return dataOf(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
 }
 

@@ -1,10 +1,13 @@
 // Stores the factors as asked: halves, bytes with a scale per row, or onnxruntime's blocks of bytes.
 import { DistembError, throwIfAborted } from "../../src/errors.js";
+import { codedBytes } from "../../src/linalg/coding.js";
 import { factorError } from "../../src/linalg/error.js";
 import type { Pass } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import type { FactorValue, Quantization, Quantized, Reconstructed } from "../../src/state.js";
 import { type AskedStorage, type Operators, storageOf, storeOf } from "../../src/storage.js";
+import { type CodedGroup, encodeCoded } from "./coded.js";
+import { codedTensors, storeCoded } from "./coded-rewire.js";
 import { bytesOf, type EncodedGroup, encodeGroup } from "./encode.js";
 import { storeFactor } from "./rewire.js";
 
@@ -13,6 +16,8 @@ export interface QuantizeOptions {
 	readonly dtype?: AskedStorage | undefined;
 	/** `onnxruntime`: 8-bit factors as MatMulNBits and GatherBlockQuantized, on one tensor. */
 	readonly ops: Operators;
+	/** Fit the right factor of a coded group to the table once more; not after training. Default: true. */
+	readonly refit?: boolean | undefined;
 }
 
 export const QUANTIZE_DEFAULTS = { ops: "standard" } as const satisfies QuantizeOptions;
@@ -26,15 +31,33 @@ export function quantize(options: QuantizeOptions): Pass<Reconstructed, Quantize
 	return {
 		name: "quantize",
 		run: async (state, context) => {
-			const encoded = state.groups.map((group) => {
+			const plain = state.groups.filter(({ coding }) => coding === undefined);
+			const encoded = plain.map((group) => {
 				throwIfAborted(context.signal);
 				return encodeGroup(group, storageOf(group.vocabulary.table.stored, options.dtype), options.ops);
 			});
 			const products = engineProducts({ threads: context.threads });
 			const quantizations: Quantization[] = [];
+			const coded: CodedGroup[] = [];
 			try {
+				for (const group of state.groups) {
+					if (group.coding === undefined) continue;
+					context.progress(coded.length / state.groups.length, group.vocabulary.name);
+					const held = await encodeCoded(group, group.coding, { refit: options.refit ?? true, products, signal: context.signal });
+					const relativeError = await errorOf(held, products, context.signal);
+					const bytes = codedBytes(
+						held.layout,
+						group.vocabulary.table.rows,
+						group.vocabulary.table.cols,
+						group.coding.positions !== undefined,
+					);
+					const places = new Set(group.values.map(({ value, file }) => storeOf(file.name, value.tensor?.placement))).size;
+					quantizations.push({ group, dtype: "mixed", ops: "standard", bytes: bytes * places, relativeError });
+					context.log(codedLine(held, bytes * places, relativeError));
+					coded.push(held);
+				}
 				for (const [index, held] of encoded.entries()) {
-					context.progress(index / encoded.length, held.group.vocabulary.name);
+					context.progress((coded.length + index) / state.groups.length, held.group.vocabulary.name);
 					const { group, storage } = held;
 					const known = state.reconstructions.find((reconstruction) => reconstruction.group === group)?.relativeError;
 					const relativeError = known !== undefined && !held.rounded ? known : await errorOf(held, products, context.signal);
@@ -46,10 +69,15 @@ export function quantize(options: QuantizeOptions): Pass<Reconstructed, Quantize
 				await products.close();
 			}
 			for (const held of encoded) for (const factor of held.group.values) storeFactor(factor, held);
+			for (const held of coded) {
+				const tensors = codedTensors(held);
+				for (const factor of held.group.values) storeCoded(factor, held, tensors);
+			}
 			return { ...state, quantizations };
 		},
 		ensures: ({ quantizations }) => {
 			for (const { group, dtype } of quantizations) {
+				if (dtype === "mixed") continue;
 				for (const { value, role } of group.values) {
 					const stored = value.tensor?.dtype;
 					const isRight = role === "right" || role === "rightT";
@@ -72,7 +100,21 @@ function storedBytes(values: readonly FactorValue[], { factors }: EncodedGroup):
 	return [...stored.values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
-async function errorOf(held: EncodedGroup, products: ReturnType<typeof engineProducts>, signal: AbortSignal | undefined): Promise<number> {
+/** How many columns have how many values, block by block. */
+function codedLine({ group, layout, coding }: CodedGroup, bytes: number, relativeError: number): string {
+	const blocks = coding.blocks.map(({ rows, levels }) => {
+		const counts = [...new Set(levels)].filter((count) => count > 0).sort((a, b) => b - a);
+		return `${rows} rows ${counts.map((count) => `${levels.filter((held) => held === count).length}×${count}`).join(" ")}`;
+	});
+	const average = (8 * layout.bytes) / (group.vocabulary.table.rows * group.vocabulary.table.cols);
+	return `${group.vocabulary.name}: ${bytes} bytes, ${average.toPrecision(3)} bits a number, columns × values: ${blocks.join("; ")}; relative error ${relativeError.toPrecision(3)}`;
+}
+
+async function errorOf(
+	held: Pick<EncodedGroup, "left" | "right" | "group">,
+	products: ReturnType<typeof engineProducts>,
+	signal: AbortSignal | undefined,
+): Promise<number> {
 	const { left, right, group } = held;
 	const { relative } = await factorError(group.vocabulary.table, { rank: group.rank, left, right }, products, { signal });
 	return relative;

@@ -25,7 +25,7 @@ export function storeFactor({ value, role, file }: FactorValue, encoded: Encoded
 }
 
 /** New contents for `value`; a declaration of its type follows (initializers that are listed as inputs have one). */
-function put(value: Value, { dtype, dims, data }: Contents): void {
+export function put(value: Value, { dtype, dims, data }: Contents): void {
 	setTensor(value, new Tensor(dtype, dims, data, value.tensor?.placement));
 	if (value.info !== undefined) setInfo(value, { ...value.info, type: { dtype, shape: dims } });
 }
@@ -42,7 +42,7 @@ function chainAt(value: Value): Chain {
 // --- float16 and bfloat16 --------------------------------------------------
 
 /** Lookups convert the rows they gathered, other readers the whole factor. */
-function storeFloats(value: Value, main: Contents, uses: readonly Node[], { compute }: EncodedGroup): void {
+export function storeFloats(value: Value, main: Contents, uses: readonly Node[], { compute }: Pick<EncodedGroup, "compute">): void {
 	put(value, main);
 	if (main.dtype === compute) return;
 	let whole: Value | undefined;
@@ -164,17 +164,7 @@ function multiplyBlocks(
 	const isZero = c === undefined || isZeroConstant(c);
 	const inside = !isZero && beta === 1 && shape?.length === 1 && shape[0] === rows ? c : undefined;
 	const chain = new Chain(node.graph, node, output.name);
-	const activation = node.attributes.get("activation");
-	const steps: ((input: Value, defines: Value | undefined) => Value)[] = [];
-	if (!isZero && inside === undefined) {
-		steps.push((input, defines) => {
-			const dtype = c.type?.dtype ?? "float32";
-			const term = beta === 1 ? c : chain.add("Mul", [c, chain.constant(dtype, [beta], "beta", [])], "bias");
-			return chain.add("Add", [input, term], "biased", { defines });
-		});
-	}
-	if (activation?.kind === "string")
-		steps.push((input, defines) => chain.add(activation.value, [input], "activated", { attributes: activationOf(node), defines }));
+	const steps = stepsAfter(node, isZero || inside !== undefined ? undefined : c, chain);
 	const attributes = { K: int(columns), N: int(rows), bits: int(8), block_size: int(size), accuracy_level: int(ACCURACY_LEVEL) };
 	const inputs = inside === undefined ? [x, codes, scale] : [x, codes, scale, undefined, undefined, inside];
 	let result = chain.add("MatMulNBits", inputs, "product", {
@@ -186,7 +176,27 @@ function multiplyBlocks(
 	removeUnused([node]);
 }
 
-function isZeroConstant(value: Value): boolean {
+/** One node of those that follow a product in the place of a Gemm: defines an old value, or a new one. */
+export type Step = (input: Value, defines: Value | undefined) => Value;
+
+/** What a Gemm or FusedGemm does besides the product: beta · c is added, an activation applied. */
+export function stepsAfter(node: Node, c: Value | undefined, chain: Chain): Step[] {
+	const steps: Step[] = [];
+	const beta = floatOf(node, "beta", 1);
+	if (c !== undefined) {
+		steps.push((input, defines) => {
+			const dtype = c.type?.dtype ?? "float32";
+			const term = beta === 1 ? c : chain.add("Mul", [c, chain.constant(dtype, [beta], "beta", [])], "bias");
+			return chain.add("Add", [input, term], "biased", { defines });
+		});
+	}
+	const activation = node.attributes.get("activation");
+	if (activation?.kind === "string")
+		steps.push((input, defines) => chain.add(activation.value, [input], "activated", { attributes: activationOf(node), defines }));
+	return steps;
+}
+
+export function isZeroConstant(value: Value): boolean {
 	const { tensor } = value;
 	return tensor !== undefined && tensor.size === 1 && tensor.bytes().every((byte) => byte === 0);
 }

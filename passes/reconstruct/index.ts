@@ -8,8 +8,9 @@ import { lowRank } from "../../src/linalg/svd.js";
 import { leadingEigen } from "../../src/linalg/symmetric.js";
 import type { Pass, PassContext } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
-import type { Calibration, FactorGroup, Factorized, Reconstructed, Reconstruction, Table } from "../../src/state.js";
+import type { Calibration, Coding, FactorGroup, Factorized, Reconstructed, Reconstruction, Table } from "../../src/state.js";
 import { binsOf } from "./bins.js";
+import { codedFactors } from "./coded.js";
 import { FilledFactors } from "./filled.js";
 
 export interface ReconstructOptions {
@@ -69,7 +70,8 @@ async function reconstructGroup(
 	const terms = calibration === undefined ? [] : termsOf(calibration, side);
 	const half = (fraction: number) => progress(fraction / 2);
 	const settings = { seed, signal, onProgress: half, objective: objectiveOf(terms, table.cols) };
-	const solution = await SOLVERS[method](table, rank, products, settings);
+	const { coding } = group;
+	const solution = await (coding === undefined ? SOLVERS[method](table, rank, products, settings) : coded(table, rank, coding, products));
 	const { right } = solution;
 	const filled = new FilledFactors(group, right);
 	const isMeasured = calibration !== undefined && calibration.source !== "id order" && terms.length > 0;
@@ -135,6 +137,11 @@ async function paper(table: Table, rank: number, products: DenseProducts, { obje
 	const best = await lowRank(table, rank, products, { ...settings, onProgress: undefined });
 	const { left, right } = await nonnegativeFactors(table, rank, products, settings);
 	return { right, ...spectrum(best.singularValues, best.totalSquared), left: (start, end) => left.subarray(start * rank, end * rank) };
+}
+
+/** Not the best matrix of its rank in the Frobenius norm: the rank differs between blocks, and errors are weighted. */
+function coded(table: Table, rank: number, coding: Coding, products: DenseProducts): Solution {
+	return { ...codedFactors(table, rank, coding, products), bestRelativeError: 0, singularValues: [] };
 }
 
 function spectrum(singularValues: Float64Array, totalSquared: number) {

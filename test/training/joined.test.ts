@@ -119,7 +119,7 @@ function tableOf(model: Model): Value {
 /** The table of both files, as one factor. */
 function groupOf(whole: WholeModel): FactorGroup {
 	const values = whole.files.map((file) => ({ file, value: tableOf(file.model), role: "left" as const }));
-	return { vocabulary: undefined as never, side: "both", rank: D, values, dtype: "float64" };
+	return { vocabulary: undefined as never, side: "both", rank: D, values, coding: undefined, dtype: "float64" };
 }
 
 /** Mean cross-entropy of the labels in the two sessions of the files themselves, with `table` in the place of theirs. */

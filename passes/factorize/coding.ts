@@ -1,0 +1,156 @@
+// Decides how a vocabulary is coded: its basis, its blocks and their bits, for a number of bytes and a calibration.
+import { allocate, type CodedBlock } from "../../src/linalg/allocate.js";
+import { type Importance, intervalLosses, sharedBasis } from "../../src/linalg/basis.js";
+import { codedBytes, layoutOf } from "../../src/linalg/coding.js";
+import { LEVEL_COUNTS } from "../../src/linalg/levels.js";
+import type { DenseProducts } from "../../src/linalg/products.js";
+import type { Calibration, Coding, Vocabulary } from "../../src/state.js";
+
+export interface CodingOptions {
+	/** Most blocks; `auto`: as many as pay. */
+	readonly blocks: number | "auto";
+	readonly seed: number;
+	readonly signal: AbortSignal | undefined;
+	readonly onProgress?: ((fraction: number) => void) | undefined;
+}
+
+/** What a vocabulary's codings for different sizes have in common. */
+export interface CodingSearch {
+	readonly vocabulary: Vocabulary;
+	/** The best coding in at most `bytes` bytes, or undefined if none is that small. */
+	within(bytes: number): PlannedCoding | undefined;
+}
+
+export interface PlannedCoding {
+	readonly coding: Coding;
+	/** Columns of U. */
+	readonly rank: number;
+	/** Stored bytes in one place. */
+	readonly bytes: number;
+}
+
+/** More than so many blocks gain next to nothing (measured on three models) and cost a Gemm each. */
+const MOST_BLOCKS = 8;
+
+/** Sets of precisions that are tried: more kinds fit better and need larger tables. */
+const LEVEL_SETS = [LEVEL_COUNTS, [256, 16, 4], [256, 16]] as const;
+
+/** Ranges of rows, the most important first, that blocks are made of: their ends grow by about a third. */
+const RANGES = 24;
+const FIRST_RANGE = 0.002;
+
+/** Reads the table twice: for the basis, and for what each column costs in each range of rows. */
+export async function searchCoding(
+	vocabulary: Vocabulary,
+	calibration: Calibration | undefined,
+	products: DenseProducts,
+	options: CodingOptions,
+): Promise<CodingSearch> {
+	const { table } = vocabulary;
+	const { signal, seed, onProgress } = options;
+	const importance = importanceOf(vocabulary, calibration);
+	const basis = await sharedBasis(table, importance, products, { seed, signal, onProgress: (part) => onProgress?.(part / 2) });
+	const sorted = positionsBy(importance.rowWeights);
+	const orders = [sorted, undefined];
+	const ends = rangeEnds(table.rows);
+	const found = await intervalLosses(table, basis, importance, orders, ends, products, {
+		signal,
+		onProgress: (part) => onProgress?.(0.5 + part / 2),
+	});
+	const most = options.blocks === "auto" ? MOST_BLOCKS : options.blocks;
+	const within = (budget: number): PlannedCoding | undefined => {
+		let best: PlannedCoding | undefined;
+		for (const [index, positions] of orders.entries()) {
+			const permuted = positions !== undefined && most > 1;
+			for (const levels of LEVEL_SETS) {
+				const bytesOf = (blocks: readonly CodedBlock[], rank: number) =>
+					codedBytes(layoutOf(blocks, rank), table.rows, table.cols, permuted);
+				const allocation = allocate(found[index] ?? [], { budget, levels, blocks: most, bytesOf });
+				if (allocation === undefined || (best !== undefined && best.coding.predictedLoss <= allocation.loss)) continue;
+				const coding: Coding = {
+					positions: permuted ? positions : undefined,
+					blocks: allocation.blocks,
+					basis,
+					rowWeights: importance.rowWeights,
+					predictedLoss: allocation.loss,
+					calibrated: calibration?.source,
+				};
+				best = { coding, rank: allocation.rank, bytes: allocation.bytes };
+			}
+		}
+		return best;
+	};
+	return { vocabulary, within };
+}
+
+function rangeEnds(rows: number): number[] {
+	const growth = (1 / FIRST_RANGE) ** (1 / (RANGES - 1));
+	const ends = Array.from({ length: RANGES }, (_, index) => Math.round(rows * FIRST_RANGE * growth ** index));
+	ends[RANGES - 1] = rows;
+	return [...new Set(ends.filter((end) => end > 0))];
+}
+
+/** The place of each row, the heaviest first; equal weights keep their order. */
+function positionsBy(weights: Float32Array): Uint32Array {
+	const ids = Array.from(weights.keys()).sort((a, b) => (weights[b] as number) - (weights[a] as number) || a - b);
+	const positions = new Uint32Array(ids.length);
+	for (const [place, id] of ids.entries()) positions[id] = place;
+	return positions;
+}
+
+/** What is known of rows that the calibration never met: a share of the weight that is spread over all rows alike. */
+const UNSEEN = { least: 0.02, most: 0.5 } as const;
+
+/**
+ * One weight per row and one metric for both sides, so that Σ wᵢ·Δᵢ·G·Δᵢᵀ is near Σ Δᵢ(qᵢM + DᵢC)Δᵢᵀ: G = M·Σq + C·ΣD, and a row's
+ * weight is its share of q and of D, each counted by the trace of its side.
+ */
+export function importanceOf({ table }: Vocabulary, calibration: Calibration | undefined): Importance {
+	const { rows, cols } = table;
+	const sides = [
+		{ weights: calibration?.frequency, moment: calibration?.gradientMoment },
+		{ weights: calibration?.spread, moment: calibration?.hiddenMoment },
+	];
+	const rowWeights = new Float32Array(rows);
+	const metric = new Float64Array(cols * cols);
+	let measured = false;
+	let known = 0;
+	for (const { weights, moment } of sides) {
+		const total = weights?.reduce((sum, weight) => sum + weight, 0) ?? 0;
+		if (weights === undefined || !(total > 0)) continue;
+		const size = total * (moment === undefined ? cols : traceOf(moment, cols));
+		const unseen = unseenShare(weights, calibration?.tokens ?? 0);
+		for (let row = 0; row < rows; row++) {
+			const share = (1 - unseen) * ((weights[row] ?? 0) / total) + unseen / rows;
+			rowWeights[row] = (rowWeights[row] as number) + size * share;
+		}
+		for (let at = 0; at < metric.length; at++) {
+			const identity = at % (cols + 1) === 0 ? 1 : 0;
+			metric[at] = (metric[at] as number) + total * (moment?.[at] ?? identity);
+		}
+		measured ||= moment !== undefined;
+		known += size;
+	}
+	if (known === 0) return { rowWeights: rowWeights.fill(1 / rows), metric: undefined };
+	for (let row = 0; row < rows; row++) rowWeights[row] = (rowWeights[row] as number) / known;
+	return { rowWeights, metric: measured ? metric : undefined };
+}
+
+function traceOf(matrix: Float64Array, size: number): number {
+	let trace = 0;
+	for (let at = 0; at < matrix.length; at += size + 1) trace += matrix[at] as number;
+	return trace;
+}
+
+/** The probability that the next token is one that was not seen: the part of all reads that were a token's only one (Good 1953). */
+function unseenShare(weights: Float64Array, tokens: number): number {
+	if (tokens === 0) return UNSEEN.least;
+	let once = 0;
+	let total = 0;
+	for (const weight of weights) {
+		const reads = weight * tokens;
+		total += reads;
+		if (reads > 0.5 && reads < 1.5) once += reads;
+	}
+	return Math.min(UNSEEN.most, Math.max(UNSEEN.least, once / total));
+}

@@ -1,0 +1,127 @@
+// Bits for the columns of each block of rows, under a number of bytes: reverse water-filling (math.md §5) in one shared basis.
+import { quantizerOf } from "./levels.js";
+
+/** Consecutive rows, the most important first, in a basis whose columns are uncorrelated. */
+export interface Interval {
+	readonly rows: number;
+	/** What each column costs if it is dropped from these rows, in nats. */
+	readonly losses: Float64Array;
+}
+
+/** Rows that are coded alike. */
+export interface CodedBlock {
+	readonly rows: number;
+	/** Number of values that each column is rounded to; 0 where it is dropped. */
+	readonly levels: Uint16Array;
+}
+
+export interface Allocation {
+	readonly blocks: readonly CodedBlock[];
+	/** Columns that some block keeps are among the first `rank`. */
+	readonly rank: number;
+	/** As `bytesOf` counts them. */
+	readonly bytes: number;
+	/** Sum of the losses that remain, for normally distributed numbers. */
+	readonly loss: number;
+}
+
+export interface AllocateOptions {
+	readonly budget: number;
+	/** Numbers of values that a column may be rounded to. */
+	readonly levels: readonly number[];
+	/** At most so many blocks. */
+	readonly blocks: number;
+	/** Stored bytes of an allocation, everything included. */
+	readonly bytesOf: (blocks: readonly CodedBlock[], rank: number) => number;
+}
+
+/** Columns that get the same precision: the codes of so many fill whole bytes at most levels. */
+export const COLUMN_GROUP = 8;
+
+/**
+ * The allocation of least loss within the budget, or undefined if not even nothing at all fits. Column group g of block b gets the level that
+ * minimises loss·distortion + λ·bytes, with one λ for all: at the optimum every byte buys the same. Neighbouring blocks are merged, the
+ * cheapest pair first, until there are few enough. The price of a column of the right factor is left out of λ's rule, but not out of the bytes.
+ */
+export function allocate(intervals: readonly Interval[], options: AllocateOptions): Allocation | undefined {
+	let merged = [...intervals];
+	let found = fit(merged, options);
+	while (merged.length > options.blocks && found !== undefined) {
+		merged = mergeCheapest(merged, options.levels, found.price);
+		if (merged.length % 4 === 0 || merged.length <= options.blocks) found = fit(merged, options);
+	}
+	return found?.allocation;
+}
+
+interface Fit {
+	readonly allocation: Allocation;
+	readonly price: number;
+}
+
+/** Steps of the bisection for λ, on a logarithmic scale. */
+const STEPS = 60;
+const LEAST_PRICE = 1e-24;
+
+function fit(intervals: readonly Interval[], { budget, levels, bytesOf }: AllocateOptions): Fit | undefined {
+	const at = (price: number): Allocation => {
+		const chosen = intervals.map((interval) => choose(interval, levels, price));
+		const rank = chosen.reduce((most, { block }) => Math.max(most, lastUsed(block.levels)), 0);
+		const blocks = chosen.map(({ block }) => ({ rows: block.rows, levels: block.levels.slice(0, rank) }));
+		return { blocks, rank, bytes: bytesOf(blocks, rank), loss: chosen.reduce((sum, { loss }) => sum + loss, 0) };
+	};
+	const total = intervals.reduce((sum, { losses }) => losses.reduce((part, loss) => part + loss, sum), 0);
+	let dear = Math.max(total, LEAST_PRICE);
+	let best = at(dear);
+	if (best.bytes > budget) return undefined;
+	let cheap = dear * LEAST_PRICE;
+	for (let step = 0; step < STEPS; step++) {
+		const price = Math.sqrt(cheap * dear);
+		const allocation = at(price);
+		if (allocation.bytes <= budget) [dear, best] = [price, allocation];
+		else cheap = price;
+	}
+	return { allocation: best, price: dear };
+}
+
+function lastUsed(levels: Uint16Array): number {
+	let last = levels.length;
+	while (last > 0 && levels[last - 1] === 0) last--;
+	return last;
+}
+
+function choose({ rows, losses }: Interval, counts: readonly number[], price: number): { block: CodedBlock; loss: number; cost: number } {
+	const levels = new Uint16Array(losses.length);
+	let loss = 0;
+	let cost = 0;
+	for (let start = 0; start < losses.length; start += COLUMN_GROUP) {
+		const end = Math.min(start + COLUMN_GROUP, losses.length);
+		let dropped = 0;
+		for (let column = start; column < end; column++) dropped += losses[column] as number;
+		// A block keeps its first columns, so that no row is without a code.
+		let best = { count: 0, loss: dropped, value: start === 0 ? Number.POSITIVE_INFINITY : dropped };
+		for (const count of counts) {
+			const { distortion, codesPerByte } = quantizerOf(count);
+			const value = dropped * distortion + (price * rows * (end - start)) / codesPerByte;
+			if (value < best.value) best = { count, loss: dropped * distortion, value };
+		}
+		levels.fill(best.count, start, end);
+		loss += best.loss;
+		cost += best.value;
+	}
+	return { block: { rows, levels }, loss, cost };
+}
+
+function mergeCheapest(intervals: readonly Interval[], levels: readonly number[], price: number): Interval[] {
+	const costs = intervals.map((interval) => choose(interval, levels, price).cost);
+	let best = { index: 0, joined: intervals[0] as Interval, increase: Number.POSITIVE_INFINITY };
+	for (let index = 0; index + 1 < intervals.length; index++) {
+		const joined = join(intervals[index] as Interval, intervals[index + 1] as Interval);
+		const increase = choose(joined, levels, price).cost - (costs[index] as number) - (costs[index + 1] as number);
+		if (increase < best.increase) best = { index, joined, increase };
+	}
+	return [...intervals.slice(0, best.index), best.joined, ...intervals.slice(best.index + 2)];
+}
+
+function join(a: Interval, b: Interval): Interval {
+	return { rows: a.rows + b.rows, losses: a.losses.map((loss, column) => loss + (b.losses[column] as number)) };
+}

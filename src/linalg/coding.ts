@@ -1,0 +1,94 @@
+// Where the code of each column stands in the bytes of a row, block by block, and what all of it takes when stored.
+import type { CodedBlock } from "./allocate.js";
+import { codesPerByte } from "./levels.js";
+
+/** How a number is read from its byte: digit `digit` of the byte in base `count`. Kind 0 is a column that was dropped: `count` 0. */
+export interface Kind {
+	readonly count: number;
+	readonly digit: number;
+}
+
+export interface BlockLayout {
+	/** Place of the first row, and number of rows. */
+	readonly first: number;
+	readonly rows: number;
+	/** Columns up to the last that is kept. */
+	readonly rank: number;
+	/** Bytes of a row, and of the rows before this block. */
+	readonly rowBytes: number;
+	readonly start: number;
+	/** For each of all columns: the byte of a row, and the index of its kind. */
+	readonly byteOf: Uint16Array;
+	readonly kindOf: Uint8Array;
+}
+
+export interface CodedLayout {
+	readonly rank: number;
+	readonly blocks: readonly BlockLayout[];
+	readonly kinds: readonly Kind[];
+	/** Bytes of all rows. */
+	readonly bytes: number;
+}
+
+/** Columns of equal precision lie together; in a run of c columns in w bytes, column j is digit ⌊j/w⌋ of byte j mod w. */
+export function layoutOf(blocks: readonly CodedBlock[], rank: number): CodedLayout {
+	const counts = [...new Set(blocks.flatMap(({ levels }) => [...levels]))].filter((count) => count > 0).sort((a, b) => b - a);
+	const kinds: Kind[] = [{ count: 0, digit: 0 }];
+	for (const count of counts) for (let digit = 0; digit < codesPerByte(count); digit++) kinds.push({ count, digit });
+	let first = 0;
+	let start = 0;
+	const laid = blocks.map((block): BlockLayout => {
+		const byteOf = new Uint16Array(rank);
+		const kindOf = new Uint8Array(rank);
+		let rowBytes = 0;
+		let used = 0;
+		for (const count of counts) {
+			const columns = [...block.levels.keys()].filter((column) => block.levels[column] === count);
+			const width = Math.ceil(columns.length / codesPerByte(count));
+			const kind = kinds.findIndex((held) => held.count === count);
+			for (const [index, column] of columns.entries()) {
+				byteOf[column] = rowBytes + (index % width);
+				kindOf[column] = kind + Math.floor(index / width);
+				used = Math.max(used, column + 1);
+			}
+			rowBytes += width;
+		}
+		const laidOut = { first, rows: block.rows, rank: used, rowBytes, start, byteOf, kindOf };
+		first += block.rows;
+		start += block.rows * rowBytes;
+		return laidOut;
+	});
+	return { rank, blocks: laid, kinds, bytes: start };
+}
+
+/** Values of a byte. */
+export const BYTE_VALUES = 256;
+
+/** Largest V whose places fit 16 bits. */
+const SMALL = 2 ** 16;
+
+/** Type of the stored places of V rows. */
+export function positionType(rows: number): "uint16" | "int32" {
+	return rows <= SMALL ? "uint16" : "int32";
+}
+
+/** Stored bytes of a coded table, by tensor; what does not depend on the codes' values is all there is. */
+export function codedSizes({ rank, blocks, kinds, bytes }: CodedLayout, rows: number, cols: number, permuted: boolean) {
+	const several = blocks.length > 1 ? 1 : 0;
+	return {
+		codes: bytes,
+		scales: rows * 2,
+		factor: rank * cols * 2,
+		values: kinds.length * BYTE_VALUES * 2,
+		positions: permuted ? rows * (positionType(rows) === "uint16" ? 2 : 4) : 0,
+		bytes: blocks.length * rank * 2,
+		kinds: blocks.length * rank,
+		// Row sizes and starts, int64; ends of all blocks but the last, int64, and as many ones to count them with.
+		blocks: several * (blocks.length * 16 + (blocks.length - 1) * 12),
+	};
+}
+
+/** The sum of {@link codedSizes}. */
+export function codedBytes(layout: CodedLayout, rows: number, cols: number, permuted: boolean): number {
+	return Object.values(codedSizes(layout, rows, cols, permuted)).reduce((sum, bytes) => sum + bytes, 0);
+}

@@ -1,0 +1,130 @@
+// Scalar quantizers of least squared error for normally distributed numbers, and how many codes share a byte.
+
+/** Numbers rounded to one of a few values, several codes in a byte: byte = Σ_j code_j · count^j. */
+export interface Quantizer {
+	/** Number of values. */
+	readonly count: number;
+	readonly codesPerByte: number;
+	/** The values, ascending, for numbers of variance 1. */
+	readonly values: Float64Array;
+	/** Expected squared error for a normal distribution of variance 1. */
+	readonly distortion: number;
+	/** Code of the value nearest to `number`. */
+	encode(number: number): number;
+}
+
+/** Counts of values for which whole bytes waste little: 8, 4, 2⅔, 2 and 1.6 bits a code. */
+export const LEVEL_COUNTS = [256, 16, 6, 4, 3] as const;
+
+/** Points of the discretised normal density, over ±RANGE standard deviations. */
+const POINTS = 1 << 15;
+const RANGE = 6;
+const ROUNDS = 60;
+/** Bins from which a search for the nearest value starts. */
+const BINS = 2048;
+
+const known = new Map<number, Quantizer>();
+
+/** The quantizer with `count` values; computed once. Method: Lloyd 1957, Max 1960, on a grid of the density. */
+export function quantizerOf(count: number): Quantizer {
+	const held = known.get(count) ?? lloydMax(count);
+	known.set(count, held);
+	return held;
+}
+
+function lloydMax(count: number): Quantizer {
+	const { mass, moment, square } = prefixSums();
+	let values = startingValues(count, mass);
+	for (let round = 0; round < ROUNDS; round++) values = centroids(values, mass, moment);
+	let distortion = square;
+	const edges = edgesOf(values);
+	for (let code = 0; code < count; code++) {
+		const [from, to] = [edges[code] as number, edges[code + 1] as number];
+		const weight = (mass[to] as number) - (mass[from] as number);
+		const sum = (moment[to] as number) - (moment[from] as number);
+		const value = values[code] as number;
+		distortion += value * value * weight - 2 * value * sum;
+	}
+	return { count, codesPerByte: codesPerByte(count), values, distortion, encode: nearest(values) };
+}
+
+/** How many codes of `count` values a byte holds. */
+export function codesPerByte(count: number): number {
+	let codes = 0;
+	for (let product = count; product <= 256; product *= count) codes++;
+	return codes;
+}
+
+function pointAt(index: number): number {
+	return ((index + 0.5) / POINTS) * 2 * RANGE - RANGE;
+}
+
+function prefixSums() {
+	const mass = new Float64Array(POINTS + 1);
+	const moment = new Float64Array(POINTS + 1);
+	let square = 0;
+	for (let index = 0; index < POINTS; index++) {
+		const x = pointAt(index);
+		const density = Math.exp((-x * x) / 2);
+		mass[index + 1] = (mass[index] as number) + density;
+		moment[index + 1] = (moment[index] as number) + density * x;
+		square += density * x * x;
+	}
+	const total = mass[POINTS] as number;
+	for (let index = 0; index <= POINTS; index++) {
+		mass[index] = (mass[index] as number) / total;
+		moment[index] = (moment[index] as number) / total;
+	}
+	return { mass, moment, square: square / total };
+}
+
+/** Quantiles of the density's cube root, a normal of variance 3: where the best values of many levels lie (Panter and Dite 1951). */
+function startingValues(count: number, mass: Float64Array): Float64Array {
+	const values = new Float64Array(count);
+	let index = 0;
+	for (let code = 0; code < count; code++) {
+		while ((mass[index + 1] as number) < (code + 0.5) / count) index++;
+		values[code] = Math.max(-RANGE, Math.min(RANGE, pointAt(index) * Math.sqrt(3)));
+	}
+	return values;
+}
+
+/** Grid indices between which each value is the nearest. */
+function edgesOf(values: Float64Array): Int32Array {
+	const edges = new Int32Array(values.length + 1);
+	for (let code = 1; code < values.length; code++) {
+		const middle = ((values[code - 1] as number) + (values[code] as number)) / 2;
+		edges[code] = Math.max(0, Math.min(POINTS, Math.round(((middle + RANGE) / (2 * RANGE)) * POINTS)));
+	}
+	edges[values.length] = POINTS;
+	return edges;
+}
+
+function centroids(values: Float64Array, mass: Float64Array, moment: Float64Array): Float64Array {
+	const edges = edgesOf(values);
+	return values.map((value, code) => {
+		const [from, to] = [edges[code] as number, edges[code + 1] as number];
+		const weight = (mass[to] as number) - (mass[from] as number);
+		return weight > 0 ? ((moment[to] as number) - (moment[from] as number)) / weight : value;
+	});
+}
+
+function nearest(values: Float64Array): (number: number) => number {
+	const last = values.length - 1;
+	const middles = Float64Array.from({ length: last }, (_, code) => ((values[code] as number) + (values[code + 1] as number)) / 2);
+	const low = values[0] as number;
+	const width = ((values[last] as number) - low) / BINS;
+	const start = new Uint8Array(BINS);
+	for (let bin = 0, code = 0; bin < BINS; bin++) {
+		while (code < last && low + bin * width > (middles[code] as number)) code++;
+		start[bin] = code;
+	}
+	return (number) => {
+		const bin = Math.floor((number - low) / width);
+		if (!(bin >= 0)) return 0;
+		if (bin >= BINS) return last;
+		let code = start[bin] as number;
+		while (code < last && number > (middles[code] as number)) code++;
+		return code;
+	};
+}
