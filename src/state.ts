@@ -234,8 +234,8 @@ export interface Reconstruction {
 	readonly method: "distemb" | "svd" | "paper";
 	/** ‖E − UW‖ / ‖E‖ (Frobenius) of the float32 factors. */
 	readonly relativeError: number;
-	/** Relative error of the best matrix of this rank, for comparison. */
-	readonly bestRelativeError: number;
+	/** Relative error of the best matrix of this rank, for comparison; undefined where rows differ in rank. */
+	readonly bestRelativeError: number | undefined;
 	/** ½ Σᵢ Δᵢ (qᵢ M + Dᵢ C) Δᵢᵀ, nats per predicted token; where text was seen. */
 	readonly predictedLoss: number | undefined;
 	/** Relative error per token-frequency bin, where weights are known. */

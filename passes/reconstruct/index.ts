@@ -52,7 +52,7 @@ export function reconstruct(options: ReconstructOptions): Pass<Factorized, Recon
 
 interface Solution {
 	readonly right: Float32Array;
-	readonly bestRelativeError: number;
+	readonly bestRelativeError: number | undefined;
 	readonly singularValues: readonly number[];
 	left(start: number, end: number, table: Float32Array): Float32Array | Promise<Float32Array>;
 }
@@ -141,7 +141,7 @@ async function paper(table: Table, rank: number, products: DenseProducts, { obje
 
 /** Not the best matrix of its rank in the Frobenius norm: the rank differs between blocks, and errors are weighted. */
 function coded(table: Table, rank: number, coding: Coding, products: DenseProducts): Solution {
-	return { ...codedFactors(table, rank, coding, products), bestRelativeError: 0, singularValues: [] };
+	return { ...codedFactors(table, rank, coding, products), bestRelativeError: undefined, singularValues: [] };
 }
 
 function spectrum(singularValues: Float64Array, totalSquared: number) {

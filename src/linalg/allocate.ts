@@ -41,16 +41,27 @@ export const COLUMN_GROUP = 8;
 /**
  * The allocation of least loss within the budget, or undefined if not even nothing at all fits. Column group g of block b gets the level that
  * minimises loss·distortion + λ·bytes, with one λ for all: at the optimum every byte buys the same. Neighbouring blocks are merged, the
- * cheapest pair first, until there are few enough. The price of a column of the right factor is left out of λ's rule, but not out of the bytes.
+ * cheapest pair first, until there are few enough. One precision for all is among the candidates. The price of a column of the right factor is left out of λ's rule, but not out of the bytes.
  */
 export function allocate(intervals: readonly Interval[], options: AllocateOptions): Allocation | undefined {
 	let merged = [...intervals];
-	let found = fit(merged, options);
+	let found = fitted(merged, options);
 	while (merged.length > options.blocks && found !== undefined) {
 		merged = mergeCheapest(merged, options.levels, found.price);
-		if (merged.length % 4 === 0 || merged.length <= options.blocks) found = fit(merged, options);
+		if (merged.length % 4 === 0 || merged.length <= options.blocks) found = fitted(merged, options);
 	}
-	return found?.allocation;
+	const plain = options.levels.map((count) => uniform(intervals, count, options)).filter(({ bytes }) => bytes <= options.budget);
+	const candidates = found === undefined ? plain : [found.allocation, ...plain];
+	return candidates.reduce<Allocation | undefined>((best, one) => (best === undefined || one.loss < best.loss ? one : best), undefined);
+}
+
+/** One precision for all: where tables of values take more than the columns' differences save. */
+function uniform(intervals: readonly Interval[], count: number, { bytesOf }: AllocateOptions): Allocation {
+	const all = intervals.reduce(join);
+	const blocks = [{ rows: all.rows, levels: new Uint16Array(all.losses.length).fill(count) }];
+	const rank = all.losses.length;
+	const loss = all.losses.reduce((sum, part) => sum + part, 0) * quantizerOf(count).distortion;
+	return { blocks, rank, bytes: bytesOf(blocks, rank), loss };
 }
 
 interface Fit {
@@ -62,7 +73,7 @@ interface Fit {
 const STEPS = 60;
 const LEAST_PRICE = 1e-24;
 
-function fit(intervals: readonly Interval[], { budget, levels, bytesOf }: AllocateOptions): Fit | undefined {
+function fitted(intervals: readonly Interval[], { budget, levels, bytesOf }: AllocateOptions): Fit | undefined {
 	const at = (price: number): Allocation => {
 		const chosen = intervals.map((interval) => choose(interval, levels, price));
 		const rank = chosen.reduce((most, { block }) => Math.max(most, lastUsed(block.levels)), 0);

@@ -3,7 +3,7 @@
 import { scopePath } from "../ir/walk.js";
 import type { ReportedOption } from "../options.js";
 import type { PassRecord } from "../pass.js";
-import type { Distillation, Located, Quantized, Verified, Vocabulary } from "../state.js";
+import type { Coding, Distillation, Located, Quantized, Verified, Vocabulary } from "../state.js";
 import type { CompareReport } from "./compare.js";
 
 /** Raised when a field changes its meaning; additions do not raise it. */
@@ -76,9 +76,24 @@ export interface FactorReport {
 	/** ‖E − UW‖/‖E‖ of the factors as computed, and as stored. */
 	readonly relativeError: number;
 	readonly storedRelativeError: number;
-	/** Relative error of the best matrix of this rank. */
-	readonly bestRelativeError: number;
+	/** Relative error of the best matrix of this rank; not where rows differ in it. */
+	readonly bestRelativeError?: number;
+	/** Blocks of rows of columns with different precision, the most important first. */
+	readonly blocks?: readonly BlockReport[];
 	readonly bins: readonly { readonly name: string; readonly rows: number; readonly relativeError: number }[];
+}
+
+/** Rows that are coded alike: how many columns are rounded to how many values. */
+export interface BlockReport {
+	readonly rows: number;
+	readonly columns: readonly { readonly values: number; readonly count: number }[];
+}
+
+export function blockReports({ blocks }: Coding): BlockReport[] {
+	return blocks.map(({ rows, levels }) => {
+		const values = [...new Set(levels)].filter((count) => count > 0).sort((a, b) => b - a);
+		return { rows, columns: values.map((held) => ({ values: held, count: levels.filter((level) => level === held).length })) };
+	});
 }
 
 export interface VerificationReport {
@@ -181,7 +196,8 @@ export function factorReports(state: Quantized): FactorReport[] {
 				bytes: quantization.bytes,
 				relativeError: reconstruction.relativeError,
 				storedRelativeError: quantization.relativeError,
-				bestRelativeError: reconstruction.bestRelativeError,
+				...(reconstruction.bestRelativeError === undefined ? {} : { bestRelativeError: reconstruction.bestRelativeError }),
+				...(group.coding === undefined ? {} : { blocks: blockReports(group.coding) }),
 				bins: reconstruction.bins,
 			},
 		];

@@ -116,9 +116,10 @@ function factorText(factor: FactorReport, vocabularies: readonly VocabularyRepor
 	const before =
 		vocabulary === undefined ? "" : `${vocabulary.rows} × ${vocabulary.cols} ${vocabulary.stored}, ${formatBytes(vocabulary.bytes)}`;
 	const side = factor.side === "both" ? "lookups and projections" : factor.side === "input" ? "lookups" : "projections";
+	const best = factor.bestRelativeError === undefined ? "" : ` (best at this rank ${short(factor.bestRelativeError)})`;
 	const stored = `${factor.dtype}${factor.ops === "standard" ? "" : ` (${factor.ops})`}`;
 	return [
 		`vocabulary "${factor.vocabulary}": ${before}`,
-		`  ${side}: rank ${factor.rank}, ${stored}, ${formatBytes(factor.bytes)}; relative error ${short(factor.storedRelativeError)} (best at this rank ${short(factor.bestRelativeError)})`,
+		`  ${side}: rank ${factor.rank}, ${stored}, ${formatBytes(factor.bytes)}; relative error ${short(factor.storedRelativeError)}${best}`,
 	].join("\n");
 }

@@ -1,0 +1,122 @@
+// Bits for columns of blocks under a number of bytes, and where their codes stand.
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type AllocateOptions, allocate, type CodedBlock, type Interval } from "../../src/linalg/allocate.js";
+import { codedBytes, layoutOf } from "../../src/linalg/coding.js";
+import { LEVEL_COUNTS, quantizerOf } from "../../src/linalg/levels.js";
+
+const COLS = 32;
+
+/** Losses that fall from column to column and from range to range, as those of tables do. */
+const intervals = fc
+	.array(fc.record({ rows: fc.integer({ min: 1, max: 400 }), size: fc.double({ min: 1e-3, max: 10, noNaN: true }) }), {
+		minLength: 1,
+		maxLength: 6,
+	})
+	.map((parts): Interval[] =>
+		parts.map(({ rows, size }, index) => ({
+			rows,
+			losses: Float64Array.from({ length: COLS }, (_, column) => (size * 0.8 ** column) / (index + 1)),
+		})),
+	);
+
+function optionsFor(held: readonly Interval[], budget: number, blocks = 4): AllocateOptions {
+	const rows = held.reduce((sum, interval) => sum + interval.rows, 0);
+	return {
+		budget,
+		blocks,
+		levels: LEVEL_COUNTS,
+		bytesOf: (coded: readonly CodedBlock[], rank: number) => codedBytes(layoutOf(coded, rank), rows, COLS, true),
+	};
+}
+
+/** Every number of every row rounded to `count` values. */
+function uniform(held: readonly Interval[], count: number): { bytes: number; loss: number } {
+	const blocks = [{ rows: held.reduce((sum, { rows }) => sum + rows, 0), levels: new Uint16Array(COLS).fill(count) }];
+	const total = held.flatMap(({ losses }) => [...losses]).reduce((sum, loss) => sum + loss, 0);
+	return { bytes: codedBytes(layoutOf(blocks, COLS), blocks[0]?.rows ?? 0, COLS, true), loss: total * quantizerOf(count).distortion };
+}
+
+describe("allocate", () => {
+	it("never_exceeds_the_budget_and_counts_its_bytes", () => {
+		fc.assert(
+			fc.property(intervals, fc.integer({ min: 0, max: 60_000 }), fc.integer({ min: 1, max: 8 }), (held, budget, blocks) => {
+				const options = optionsFor(held, budget, blocks);
+				const found = allocate(held, options);
+				if (found === undefined) return;
+				expect(found.bytes).toBeLessThanOrEqual(budget);
+				expect(found.bytes).toBe(options.bytesOf(found.blocks, found.rank));
+				expect(found.blocks.length).toBeLessThanOrEqual(blocks);
+				expect(found.blocks.reduce((sum, { rows }) => sum + rows, 0)).toBe(held.reduce((sum, { rows }) => sum + rows, 0));
+			}),
+			{ seed: 1 },
+		);
+	});
+
+	it("is_never_worse_than_one_precision_for_all_at_the_same_bytes", () => {
+		fc.assert(
+			fc.property(intervals, fc.constantFrom(...LEVEL_COUNTS), (held, count) => {
+				const plain = uniform(held, count);
+				const found = allocate(held, optionsFor(held, plain.bytes, 1));
+				expect(found?.loss ?? Number.POSITIVE_INFINITY).toBeLessThanOrEqual(plain.loss * (1 + 1e-9));
+			}),
+			{ seed: 1 },
+		);
+	});
+
+	it("loses_less_with_more_bytes", () => {
+		fc.assert(
+			fc.property(intervals, fc.integer({ min: 3000, max: 30_000 }), (held, budget) => {
+				const less = allocate(held, optionsFor(held, budget, 1));
+				const more = allocate(held, optionsFor(held, budget * 2, 1));
+				if (less !== undefined) expect(more?.loss).toBeLessThanOrEqual(less.loss * (1 + 1e-9));
+			}),
+			{ seed: 1 },
+		);
+	});
+
+	it("gives_more_bits_to_rows_that_cost_more", () => {
+		const losses = Float64Array.from({ length: COLS }, (_, column) => 0.8 ** column);
+		const held = [
+			{ rows: 100, losses },
+			{ rows: 100, losses: losses.map((loss) => loss / 1000) },
+		];
+		const bytesOf = (coded: readonly CodedBlock[], rank: number) => layoutOf(coded, rank).bytes;
+		const found = allocate(held, { ...optionsFor(held, 3200, 2), bytesOf });
+		const [first, second] = layoutOf(found?.blocks ?? [], found?.rank ?? 0).blocks;
+		expect(first?.rowBytes).toBeGreaterThan(second?.rowBytes ?? Number.POSITIVE_INFINITY);
+	});
+
+	it("says_when_nothing_fits", () => {
+		const held = [{ rows: 100, losses: new Float64Array(COLS).fill(1) }];
+		expect(allocate(held, optionsFor(held, 10))).toBeUndefined();
+	});
+});
+
+describe("layoutOf", () => {
+	it("gives_every_column_a_digit_of_its_own", () => {
+		const levels = fc.array(fc.constantFrom(0, ...LEVEL_COUNTS), { minLength: 1, maxLength: 40 }).filter((held) => held.some(Boolean));
+		fc.assert(
+			fc.property(levels, (held) => {
+				const { blocks, kinds } = layoutOf([{ rows: 3, levels: Uint16Array.from(held) }], held.length);
+				const [block] = blocks;
+				const taken = new Set<string>();
+				for (const [column, count] of held.entries()) {
+					const kind = kinds[block?.kindOf[column] ?? 0];
+					expect(kind?.count).toBe(count);
+					if (count === 0) continue;
+					const byte = block?.byteOf[column] ?? -1;
+					expect(byte).toBeLessThan(block?.rowBytes ?? 0);
+					taken.add(`${byte} ${count} ${kind?.digit}`);
+				}
+				expect(taken.size).toBe(held.filter(Boolean).length);
+				const shared = new Map<number, Set<number>>();
+				for (const [column, count] of held.entries()) {
+					if (count > 0) shared.set(block?.byteOf[column] ?? -1, new Set([...(shared.get(block?.byteOf[column] ?? -1) ?? []), count]));
+				}
+				expect([...shared.values()].every(({ size }) => size === 1)).toBe(true);
+			}),
+			{ seed: 1 },
+		);
+	});
+});

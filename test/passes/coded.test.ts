@@ -1,0 +1,189 @@
+// Tables of columns of different precision: what is emitted computes what was encoded, in the bytes that were predicted.
+import { describe, expect, it } from "vitest";
+import { factorize } from "../../passes/factorize/index.js";
+import { encodeCoded } from "../../passes/quantize/coded.js";
+import { quantize } from "../../passes/quantize/index.js";
+import { reconstruct } from "../../passes/reconstruct/index.js";
+import { checkModel } from "../../src/ir/check.js";
+import { setTensor } from "../../src/ir/edit.js";
+import { parseModel } from "../../src/ir/parse.js";
+import { float32Tensor } from "../../src/ir/tensor.js";
+import { runPass } from "../../src/pass.js";
+import { engineProducts } from "../../src/runtime/products.js";
+import type { Feeds } from "../../src/runtime/session.js";
+import type { Calibration, Located } from "../../src/state.js";
+import { difference, floats, int64s, locatedModel, outputsOf, runner, type Truth, valueNamed } from "./support.js";
+
+const V = 3000;
+const D = 24;
+
+const TIED = (opset = 17) => `
+	model ir 8, opset ai.onnx ${opset}
+	graph main(ids: int64[b, n])
+		table = float32[${V}, ${D}]
+		rows = Gather(table, ids)
+		twin = Transpose<perm=[1, 0]>(table)
+		logits = MatMul(rows, twin)
+		return rows: float32[b, n, ${D}], logits: float32[b, n, ${V}]`;
+
+const TRUTH: Truth = {
+	tables: ["table"],
+	lookups: [{ output: "rows", ids: "ids" }],
+	projections: [{ output: "logits", hidden: "rows" }],
+};
+
+const IDS = int64s([0, 1, 5, V - 1, 3, 44, 2100, 2], [2, 4]);
+
+/** Some rows are read a hundred times as often as others, without regard to their ids. */
+function calibrationOf({ vocabularies }: Located): Calibration[] {
+	return vocabularies.map((vocabulary): Calibration => {
+		const frequency = Float64Array.from({ length: V }, (_, id) => 1 / (1 + ((id * 97) % V)));
+		const total = frequency.reduce((sum, part) => sum + part, 0);
+		const shares = frequency.map((part) => part / total);
+		const moment = new Float64Array(D * D);
+		for (let k = 0; k < D; k++) moment[k * D + k] = 1 / (1 + k);
+		return { vocabulary, frequency: shares, spread: shares, gradientMoment: moment, hiddenMoment: moment, tokens: 1e5, source: "data" };
+	});
+}
+
+interface Case {
+	readonly text: string;
+	readonly truth?: Truth;
+	readonly feeds?: Feeds;
+	readonly blocks?: number;
+	readonly ratio?: number;
+	readonly calibrated?: boolean;
+}
+
+async function convert({ text, truth = TRUTH, feeds = { ids: IDS }, blocks = 4, ratio = 3, calibrated = true }: Case) {
+	const model = parseModel(text, { seed: 1 });
+	const original = parseModel(text, { seed: 1 });
+	const located = locatedModel(model, truth);
+	const calibrations = calibrated ? calibrationOf(located) : undefined;
+	const records = runner();
+	const options = { size: { ratio }, ops: "standard", dtype: "mixed", blocks, allowLarger: true, keepOtherReaders: false } as const;
+	const factorized = await runPass(factorize(options), { ...located, calibrations }, records);
+	const reconstructed = await runPass(reconstruct({ method: "distemb", calibrations }), factorized, records);
+	const [group] = reconstructed.groups;
+	if (group?.coding === undefined) throw new Error("nothing was coded");
+	const products = engineProducts({ threads: 1 });
+	const encoded = await encodeCoded(group, group.coding, { refit: true, products, signal: undefined });
+	const left = encoded.left(0, V);
+	const table = await products.multiply(left, encoded.right, { rows: V, inner: group.rank, columns: D }, new Float32Array(V * D));
+	await products.close();
+	setTensor(valueNamed(original, "table"), float32Tensor(table, [V, D]));
+	const quantized = await runPass(quantize({ ops: "standard", dtype: "mixed" }), reconstructed, records);
+	checkModel(model);
+	const distance = difference(await outputsOf(original, feeds), await outputsOf(model, feeds));
+	return { group, coding: group.coding, factorized, quantized, model, distance };
+}
+
+describe("a coded table", () => {
+	it.each([
+		["tied, in blocks sorted by importance", { text: TIED() }],
+		["in one block", { text: TIED(), blocks: 1 }],
+		["in blocks of ids, without calibration", { text: TIED(), calibrated: false }],
+		["at a high precision", { text: TIED(), ratio: 1.2 }],
+		["with little room", { text: TIED(), ratio: 6 }],
+		["in operator set 11", { text: TIED(11) }],
+		["in operator set 12 and one block", { text: TIED(12), blocks: 1 }],
+		["with ids from the end", { text: TIED(), blocks: 1, feeds: { ids: int64s([-1, -V, 7, 8], [2, 2]) } }],
+		[
+			"looked up in a branch",
+			{
+				text: `
+	model ir 8, opset ai.onnx 17
+	graph main(ids: int64[b, n], flag: bool[])
+		table = float32[${V}, ${D}]
+		out = If(flag)
+			then_branch:
+			graph yes()
+				some = Gather(table, ids)
+				return some
+			else_branch:
+			graph no()
+				other = Gather(table, ids)
+				turned = Neg(other)
+				return turned
+		return out: float32[b, n, ${D}]`,
+				truth: {
+					tables: ["table"],
+					lookups: [
+						{ output: "some", ids: "ids" },
+						{ output: "other", ids: "ids" },
+					],
+					projections: [],
+				},
+				feeds: { ids: IDS, flag: { dtype: "bool", dims: [], data: Uint8Array.of(1) } },
+			},
+		],
+		[
+			"as a projection alone, on hidden states of any shape",
+			{
+				text: `
+	model ir 8, opset ai.onnx 17
+	graph main(h: float32[b, n, ${D}])
+		table = float32[${V}, ${D}]
+		twin = Transpose<perm=[1, 0]>(table)
+		logits = MatMul(h, twin)
+		return logits: float32[b, n, ${V}]`,
+				truth: { tables: ["table"], lookups: [], projections: [{ output: "logits", hidden: "h" }] },
+				feeds: { h: floats([2, 3, D]) },
+			},
+		],
+		[
+			"as a Gemm with a bias and a factor",
+			{
+				text: `
+	model ir 8, opset ai.onnx 17
+	graph main(h: float32[n, ${D}], c: float32[${V}])
+		table = float32[${V}, ${D}]
+		logits = Gemm<alpha=2.0, beta=0.5, transB=1>(h, table, c)
+		return logits: float32[n, ${V}]`,
+				truth: {
+					tables: ["table"],
+					lookups: [],
+					projections: [{ output: "logits", hidden: "h", alpha: 2, gemm: { c: "c", beta: 0.5 } }],
+				},
+				feeds: { h: floats([3, D]), c: floats([V]) },
+			},
+		],
+	] as [string, Case][])("computes_what_was_encoded_%s", async (_, held) => {
+		const { distance } = await convert(held);
+		expect(distance).toBeLessThan(2e-5);
+	});
+
+	it("comes_near_the_original_where_there_is_room", async () => {
+		const { quantized } = await convert({ text: TIED(), ratio: 1.2 });
+		const coarse = await convert({ text: TIED(), ratio: 6 });
+		expect(quantized.quantizations[0]?.relativeError).toBeLessThan(0.05);
+		expect(coarse.quantized.quantizations[0]?.relativeError).toBeGreaterThan(0.05);
+	});
+
+	it.each([1.5, 3, 5])("takes_the_predicted_bytes_at_%f", async (ratio) => {
+		const { quantized, factorized, model } = await convert({ text: TIED(), ratio });
+		const before = V * D * 4;
+		const after = model.graph.initializers
+			.filter(({ name }) => /^table\.[\w.]+$/.test(name))
+			.reduce((sum, { tensor }) => sum + (tensor?.byteLength ?? 0), 0);
+		expect(after).toBe(quantized.quantizations[0]?.bytes);
+		expect(factorized.predictedSavedBytes).toBe(before - after);
+		expect(after).toBeLessThanOrEqual(before / ratio);
+	});
+
+	it("keeps_important_rows_in_more_bytes", async () => {
+		const { coding } = await convert({ text: TIED(), ratio: 4 });
+		const bits = coding.blocks.map(({ levels }) => levels.reduce((sum, count) => sum + (count > 0 ? Math.log2(count) : 0), 0));
+		expect(coding.positions).toBeDefined();
+		expect(bits.length).toBeGreaterThan(1);
+		expect(bits[0]).toBeGreaterThan(bits.at(-1) ?? Number.POSITIVE_INFINITY);
+	});
+
+	it("refuses_a_size_that_nothing_fits_in", async () => {
+		await expect(convert({ text: TIED(), ratio: 500 })).rejects.toThrow(/cannot be coded in \d+ bytes/);
+	});
+
+	it("refuses_an_operator_set_without_bytes", async () => {
+		await expect(convert({ text: TIED(10) })).rejects.toThrow(/operator set 10/);
+	});
+});
