@@ -92,7 +92,7 @@ describe("writeBack", () => {
 		const file = fileOf(createModel(10, [["", 18]]));
 		const values = (["left", "leftT"] as const).map((role) => ({ role, ...stored(role, U, role === "left" ? [3, 2] : [2, 3], file) }));
 		const vocabulary = { table: tableOf(new Float32Array(6), 3, 2) } as Vocabulary;
-		const group = { vocabulary, rank: 2, values, side: "both", dtype: "float32" } as FactorGroup;
+		const group = { vocabulary, rank: 2, values, side: "both", coding: undefined, dtype: "float32" } as FactorGroup;
 		const [first] = values;
 		if (first === undefined) throw new Error("no factor");
 		const factor = { group, factor: "left" as const, stored: first, value: first.value, dims: [3, 2], initial: new Float32Array(6) };
