@@ -124,6 +124,34 @@ export function inspectArguments<T>(command: Argv<T>) {
 		.example("$0 inspect model.onnx", "tables, readers, ties, bytes");
 }
 
+const PLAN_ARGUMENTS = {
+	ratio: {
+		type: "number",
+		array: true,
+		requiresArg: true,
+		...SIZE,
+		describe: "vocabulary this many times smaller, one or more (default 4 8 16 32)",
+	},
+	rank: { ...NUMBER, ...SIZE, describe: "the bytes of factors of this rank" },
+	"target-size": { ...TEXT, ...SIZE, coerce: parseSize, describe: "size of the result, e.g. 20MB" },
+	blocks: COMPILE_ARGUMENTS.blocks,
+	seed: COMPILE_ARGUMENTS.seed,
+	data: { ...COMPILE_ARGUMENTS.data, describe: "texts, token ids, or pairs (default: none, and no loss is predicted)" },
+	tokenizer: COMPILE_ARGUMENTS.tokenizer,
+} as const;
+
+export function planArguments<T>(command: Argv<T>) {
+	return command
+		.positional("in", { type: "string", demandOption: true, describe: "an .onnx file or a folder" })
+		.options(PLAN_ARGUMENTS)
+		.options(LOCATE_ARGUMENTS)
+		.options(OUTPUT_ARGUMENTS)
+		.conflicts("rank", ["ratio", "target-size"])
+		.conflicts("ratio", "target-size")
+		.example("$0 plan model.onnx --data train.txt", "four sizes, and what each loses")
+		.example("$0 plan model.onnx --target-size 20MB --data train.txt", "one");
+}
+
 /** Of all commands, for suggestions. */
 export const OPTION_NAMES: readonly string[] = [
 	...Object.keys({ ...COMPILE_ARGUMENTS, ...LOCATE_ARGUMENTS, ...OUTPUT_ARGUMENTS, ...COMPARE_ARGUMENTS }),

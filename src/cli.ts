@@ -3,14 +3,15 @@
 import { closest, distance } from "fastest-levenshtein";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
-import { compileArguments, compileOptions, inspectArguments, OPTION_NAMES, outputOptions } from "./arguments.js";
+import { compileArguments, compileOptions, inspectArguments, OPTION_NAMES, outputOptions, planArguments } from "./arguments.js";
 import { compareArguments, compareOptions } from "./compare/arguments.js";
 import { compare } from "./compare.js";
-import { compile, inspect } from "./compile.js";
+import { compile, inspect, plan } from "./compile.js";
 import { DistembError, EXIT_CODES } from "./errors.js";
 import type { CompileOptions } from "./options.js";
 import { compareText } from "./report/compare-text.js";
 import { writeJson } from "./report/file.js";
+import { planText } from "./report/plan.js";
 import { compileText, inspectText } from "./report/text.js";
 import { progressDisplay } from "./terminal.js";
 import { TOOL } from "./version.js";
@@ -76,6 +77,14 @@ async function main(argv: readonly string[]): Promise<void> {
 			inspectArguments,
 			async ({ in: input, embedding, head, keepOtherReaders, threads, ...output }) => {
 				await present(output, (hooks) => inspect(input, { embedding, head, keepOtherReaders, threads, ...hooks }), inspectText);
+			},
+		)
+		.command(
+			"plan <in>",
+			"sizes, and what is lost with each; writes nothing",
+			planArguments,
+			async ({ in: input, ratio, json, quiet, ...options }) => {
+				await present({ json, quiet }, (hooks) => plan(input, { ...options, ratios: ratio, ...hooks }), planText);
 			},
 		)
 		.command(

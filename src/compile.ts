@@ -1,7 +1,7 @@
 // The pipeline: the whole story on one screen.
 import { calibrate } from "../passes/calibrate/index.js";
 import { distill } from "../passes/distill/index.js";
-import { factorize, plannedRanks } from "../passes/factorize/index.js";
+import { codingSearches, factorize, plannedRanks, plannedTables } from "../passes/factorize/index.js";
 import { locate } from "../passes/locate/index.js";
 import { quantize } from "../passes/quantize/index.js";
 import { reconstruct } from "../passes/reconstruct/index.js";
@@ -10,8 +10,18 @@ import { DistembError, throwIfAborted } from "./errors.js";
 import { checkGates, evaluate } from "./evaluate.js";
 import { gather } from "./gather.js";
 import { type Bundle, openBundle, StagedOutput } from "./onnx/index.js";
-import { type CommonOptions, type CompileOptions, givenOptions, type LocateOptions, resolveOptions, threadsOf } from "./options.js";
+import {
+	type CommonOptions,
+	type CompileOptions,
+	givenOptions,
+	type LocateOptions,
+	type PlanOptions,
+	resolveOptions,
+	threadsOf,
+} from "./options.js";
 import { type PassRunner, runPass, timed } from "./pass.js";
+import { headSpeed, planReport } from "./plan.js";
+import type { PlanReport } from "./report/plan.js";
 import { type CompileReport, factorReports, type InspectReport, inspectReport, passReports, verificationReports } from "./report/report.js";
 import { TOOL } from "./version.js";
 import { checkPaths, factsOf, loadedFrom, outputName, stagedPath, weightBytesOf, writeBundle } from "./workspace.js";
@@ -98,6 +108,34 @@ export async function inspect(input: string, options: LocateOptions & CommonOpti
 	return await withBundle(input, async (bundle) => {
 		const located = await runPass(locate(options), loadedFrom(bundle), runnerFor(options, 0));
 		return inspectReport(located, factsOf(bundle, input));
+	});
+}
+
+/** Sizes that are planned if none is asked for: the vocabulary so many times smaller. */
+const PLANNED_RATIOS = [4, 8, 16, 32] as const;
+
+/**
+ * What a model would become at several sizes, with columns of different precision: bytes, blocks, the loss that is predicted, the time of
+ * the projections. Nothing is trained or written. The loss is predicted from `data`; without it there is none.
+ * @throws DistembError, `nothing-to-do` if there is no vocabulary
+ */
+export async function plan(input: string, options: PlanOptions = {}): Promise<PlanReport> {
+	const { ratios = PLANNED_RATIOS, rank, targetSize, data } = options;
+	const resolved = resolveOptions({ ...options, dtype: "mixed", distill: false });
+	const sizes = rank === undefined && targetSize === undefined ? ratios.map((ratio) => ({ ratio })) : [{ rank, targetBytes: targetSize }];
+	return await withBundle(input, async (bundle) => {
+		const runner = runnerFor(options, resolved.seed);
+		const facts = factsOf(bundle, input);
+		const located = await runPass(locate(options), loadedFrom(bundle), runner);
+		const run = { input, output: input, bundle, options: resolved, facts, groups: [] };
+		const sample = data === undefined ? undefined : (await timed("data", runner, (context) => gather(run, context))).sample;
+		const calibrated = await runPass(calibrate({ corpus: sample?.corpus }), located, runner);
+		return await timed("plan", runner, async (context) => {
+			const sized = { ...resolved, fileBytes: facts.bytes };
+			const searches = await codingSearches(calibrated, sized, context);
+			const head = await headSpeed(located.vocabularies, context.threads);
+			return planReport(calibrated, facts, head, (size) => plannedTables(located, { ...sized, size }, searches), sizes);
+		});
 	});
 }
 

@@ -113,6 +113,17 @@ export interface CompileOptions extends LocateOptions, SizeOptions, DataOptions,
 	readonly dryRun?: boolean | undefined;
 }
 
+/** For `plan`: one size, or several ratios. */
+export interface PlanOptions extends LocateOptions, DataOptions, CommonOptions {
+	/** The vocabulary so many times smaller, each in turn; default 4, 8, 16, 32. */
+	readonly ratios?: readonly number[] | undefined;
+	readonly rank?: number | undefined;
+	readonly targetSize?: number | undefined;
+	/** Most blocks of rows with bits of their own. */
+	readonly blocks?: number | "auto" | undefined;
+	readonly seed?: number | undefined;
+}
+
 export const COMPILE_DEFAULTS = {
 	method: "distemb",
 	ops: "standard",

@@ -76,6 +76,14 @@ function feasiblePlan(state: Located, options: FactorizeOptions, searches: reado
 	return plan;
 }
 
+/** The tables of mixed precision that one size gives, and what is not stored any more; for plans, nothing is changed. */
+export function plannedTables(state: Located, options: FactorizeOptions, searches: readonly CodingSearch[]) {
+	const plan = feasiblePlan(state, { ...options, dtype: "mixed" }, searches);
+	const groups = plan.chosen.flatMap((chosen) => chosen.groups);
+	const savedBytes = plan.chosen.reduce((sum, { bytesBefore, bytesAfter }) => sum + bytesBefore - bytesAfter, 0);
+	return { groups, savedBytes };
+}
+
 /** How each vocabulary can be coded, for `dtype: "mixed"`. */
 export async function codingSearches(
 	state: MaybeCalibrated,

@@ -1,0 +1,75 @@
+// What `plan` finds: sizes, what they lose by the calibration, and how they would be coded; as an object and as text.
+import type { Calibration } from "../state.js";
+import type { BlockReport } from "./report.js";
+import { formatBytes } from "./format.js";
+
+export interface PlannedTable {
+	readonly vocabulary: string;
+	readonly rank: number;
+	/** Stored bytes, everything included. */
+	readonly bytes: number;
+	/** Codes alone, in bits per number of the table. */
+	readonly bitsPerNumber: number;
+	readonly blocks: readonly BlockReport[];
+}
+
+export interface PlannedSize {
+	/** What was asked for, e.g. `ratio 8`. */
+	readonly size: string;
+	/** Why nothing can be made in it. */
+	readonly reason?: string;
+	readonly vocabularyBytes: number;
+	/** Of all files, about: nodes and names are not counted. */
+	readonly fileBytes: number;
+	/** Nats per predicted token, to second order; undefined without text. */
+	readonly predictedLoss?: number;
+	/** Time of the projections for one token, once the engine has decoded the table; undefined without projections. */
+	readonly headMilliseconds?: number;
+	readonly tables: readonly PlannedTable[];
+}
+
+export interface PlanReport {
+	readonly version: number;
+	readonly input: { readonly path: string; readonly bytes: number };
+	readonly vocabularyBytes: number;
+	/** Where the weights of rows and columns come from, and from how many predicted tokens. */
+	readonly calibrated: { readonly source: Calibration["source"]; readonly tokens: number };
+	/** Time of the original's projections for one token. */
+	readonly headMilliseconds?: number;
+	readonly sizes: readonly PlannedSize[];
+}
+
+const COLUMNS = ["size", "vocabulary", "files", "loss, nats", "head, ms", "rank", "bits", "blocks"] as const;
+
+/** What `plan` prints. */
+export function planText(report: PlanReport): string {
+	const { input, vocabularyBytes, calibrated, headMilliseconds, sizes } = report;
+	const cell = (value: number | undefined, digits: number) => (value === undefined ? "-" : value.toPrecision(digits));
+	const original = ["original", formatBytes(vocabularyBytes), formatBytes(input.bytes), "", cell(headMilliseconds, 2), "", "", ""];
+	const rows = sizes.map((size) =>
+		size.reason !== undefined
+			? [size.size, size.reason]
+			: [
+					size.size,
+					formatBytes(size.vocabularyBytes),
+					formatBytes(size.fileBytes),
+					cell(size.predictedLoss, 2),
+					cell(size.headMilliseconds, 2),
+					size.tables.map(({ rank }) => rank).join(", "),
+					size.tables.map(({ bitsPerNumber }) => bitsPerNumber.toFixed(2)).join(", "),
+					size.tables.map(({ blocks }) => blocks.length).join(", "),
+				],
+	);
+	const table = [[...COLUMNS], original, ...rows];
+	const widths = COLUMNS.map((_, column) => Math.max(...table.filter((row) => row.length > 2).map((row) => row[column]?.length ?? 0)));
+	const lines = table.map((row) =>
+		row
+			.map((text, column) => (column === 0 ? text.padEnd(widths[0] ?? 0) : text.padStart(row.length > 2 ? (widths[column] ?? 0) : 0)))
+			.join("  "),
+	);
+	const source =
+		calibrated.source === "id order"
+			? "no text: tokens weigh by the order of their ids, and no loss can be predicted; give --data"
+			: `calibrated on ${calibrated.tokens} predicted tokens (${calibrated.source}); the loss is a prediction to second order, without training`;
+	return [`${input.path}: ${formatBytes(input.bytes)}, vocabulary ${formatBytes(vocabularyBytes)}`, source, "", ...lines].join("\n");
+}
