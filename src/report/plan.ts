@@ -1,7 +1,7 @@
 // What `plan` finds: sizes, what they lose by the calibration, and how they would be coded; as an object and as text.
 import type { Calibration } from "../state.js";
-import type { BlockReport } from "./report.js";
 import { formatBytes } from "./format.js";
+import type { BlockReport } from "./report.js";
 
 export interface PlannedTable {
 	readonly vocabulary: string;
