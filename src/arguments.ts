@@ -2,7 +2,7 @@
 import type { Argv } from "yargs";
 import { COMPARE_ARGUMENTS } from "./compare/arguments.js";
 import { DistembError } from "./errors.js";
-import { type CompileOptions, DTYPES, LOSSES, type LossWeights, METHODS, OPS, TRAINED } from "./options.js";
+import { type CompileOptions, DTYPES, LOSSES, type LossWeights, METHODS, OPS, PHASES, TRAINED, type TrainingPhase } from "./options.js";
 
 /** yargs keeps nothing but the message of an error that is thrown while it reads values. */
 const usage = (message: string, hint: string) => new DistembError("usage", `${message}; ${hint}`);
@@ -51,6 +51,15 @@ function parseLoss(text: string): LossWeights {
 	return weights;
 }
 
+/** `head,all` → phases. */
+function parsePhases(text: string): TrainingPhase[] {
+	return text.split(",").map((part) => {
+		const phase = PHASES.find((known) => known === part.trim());
+		if (phase === undefined) throw usage(`--phases "${part.trim()}" is no phase`, `write some of ${PHASES.join(",")}`);
+		return phase;
+	});
+}
+
 const LOCATE_ARGUMENTS = {
 	embedding: { ...TEXT, ...WHERE, describe: "table or lookup, by name, if the structure does not decide" },
 	head: { ...TEXT, ...WHERE, describe: "projection, by name" },
@@ -88,6 +97,7 @@ const COMPILE_ARGUMENTS = {
 	length: { ...NUMBER, ...TRAINING, describe: "tokens per window" },
 	lr: { ...NUMBER, ...TRAINING, describe: "highest learning rate" },
 	train: { choices: TRAINED, requiresArg: true, ...TRAINING, describe: "which weights (default all)" },
+	phases: { ...TEXT, ...TRAINING, coerce: parsePhases, describe: "parts of training, in turn: head,factors,all (default all)" },
 	loss: { ...TEXT, ...TRAINING, coerce: parseLoss, describe: "weights, e.g. kl=1,ce=0.5,states=1,embedding=0.2,temperature=2" },
 	resume: { ...TEXT, ...TRAINING, describe: "go on from an interrupted run's folder" },
 	"max-perplexity-increase": { ...TEXT, ...GATES, coerce: parseShare, describe: "e.g. 1% or 0.01; on a held-out part of --data" },

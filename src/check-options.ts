@@ -1,6 +1,6 @@
 // Which options go together, and which numbers are possible: checked once, before anything is read.
 import { DistembError } from "./errors.js";
-import { type CompileOptions, flagOf, LOSSES, TRAINED } from "./options.js";
+import { type CompileOptions, flagOf, LOSSES, PHASES, TRAINED } from "./options.js";
 
 /** @throws DistembError `usage` for contradictions and impossible numbers */
 export function checkOptions(options: CompileOptions): void {
@@ -42,7 +42,7 @@ function validateMixed({ blocks, dtype, method, inputRank, outputRank }: Compile
 }
 
 /** Options that say how to train: without training they say nothing. */
-const TRAINING_ONLY = ["minutes", "steps", "batch", "length", "lr", "train", "loss", "resume"] as const;
+const TRAINING_ONLY = ["minutes", "steps", "batch", "length", "lr", "train", "phases", "loss", "resume"] as const;
 
 function validateTraining(options: CompileOptions): void {
 	const useless = TRAINING_ONLY.find((name) => options[name] !== undefined);
@@ -67,9 +67,19 @@ function validateTraining(options: CompileOptions): void {
 	if (options.length === 1) throw fail("--length 1 leaves nothing to predict", "give at least 2");
 	if (options.train !== undefined && !TRAINED.includes(options.train))
 		throw fail(`--train ${options.train} is unknown`, `give ${TRAINED.join(", ")}`);
+	validatePhases(options);
 	validateLoss(options);
 	if (options.data?.length === 0) throw fail("--data names no file", "name one, or leave it out");
 	if (options.tokenizer !== undefined && options.data === undefined) throw fail("--tokenizer is for --data", "give --data");
+}
+
+function validatePhases({ phases, train = "all", method }: CompileOptions): void {
+	if (phases === undefined) return;
+	if (train !== "all") throw fail(`--phases are for training everything, and --train ${train} does not`, "leave one of them out");
+	if (method === "paper") throw fail("--method paper trains everything at once", "leave --phases out");
+	const places = phases.map((phase) => PHASES.indexOf(phase));
+	if (phases.length === 0 || places.some((place, index) => place <= (places[index - 1] ?? -1)))
+		throw fail(`--phases ${phases.join(",")} is no order`, `give some of ${PHASES.join(",")}, each once, in this order`);
 }
 
 function validateLoss({ loss = {}, method }: CompileOptions): void {

@@ -7,11 +7,13 @@ export const METHODS = ["distemb", "paper", "svd"] as const;
 export const DTYPES = ["float32", "float16", "int8", "mixed", "auto"] as const;
 export const OPS = ["standard", "onnxruntime"] as const;
 export const TRAINED = ["factors", "norms", "all"] as const;
+export const PHASES = ["head", "factors", "all"] as const;
 export const LOSSES = ["kl", "crossEntropy", "states", "embedding", "temperature"] as const;
 
 export type Method = (typeof METHODS)[number];
 export type FactorDType = (typeof DTYPES)[number];
 export type OperatorSet = (typeof OPS)[number];
+export type TrainingPhase = (typeof PHASES)[number];
 export type Trained = (typeof TRAINED)[number];
 
 /**
@@ -76,6 +78,8 @@ export interface TrainingOptions {
 	readonly lr?: number | undefined;
 	/** The factors; with the norms and biases of the model; everything. */
 	readonly train?: Trained | undefined;
+	/** Parts of the training of everything, one after the other: the head on the original's states; factors, norms and biases; everything. */
+	readonly phases?: readonly TrainingPhase[] | undefined;
 	readonly loss?: LossWeights | undefined;
 	/** A folder that an interrupted run left: goes on from there. All other options must be the same. */
 	readonly resume?: string | undefined;

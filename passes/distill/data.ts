@@ -1,46 +1,58 @@
 // What the student learns from: batches, in an order that a seed decides, and what the original says to them.
 import type { PassContext } from "../../src/pass.js";
-import type { Projection, Reconstructed } from "../../src/state.js";
+import type { Reconstructed } from "../../src/state.js";
 import type { TrainingBatch } from "../../src/training/batches.js";
 import type { Checkpoint } from "../../src/training/checkpoint.js";
 import type { Corpus } from "../../src/training/corpus.js";
 import { openOriginal } from "../../src/training/original.js";
 import { openTeacher } from "../../src/training/teacher.js";
 import type { WholeModel } from "../../src/training/whole.js";
-import type { StudentProgram } from "./graph.js";
 import { headLessons, type Lessons, wholeLessons } from "./lessons.js";
 import type { Plan } from "./plan.js";
 import { BatchStream, RepeatedStream, validationBatches } from "./stream.js";
 
 export interface TrainingData {
-	readonly stream: BatchStream | RepeatedStream;
+	/** For each phase. */
+	readonly streams: readonly (BatchStream | RepeatedStream)[];
 	/** Held out, always the same. */
 	readonly held: readonly TrainingBatch[];
 }
 
 export async function dataOf(
-	{ programs, head }: Plan,
+	{ whole, head, phases }: Plan,
 	{ kind }: WholeModel,
 	corpus: Corpus,
 	from: Checkpoint | undefined,
 	{ seed, signal }: PassContext,
 ): Promise<TrainingData> {
-	const data = { kind, corpus, shapes: programs.map(({ shape }) => shape), seed };
-	const held = await validationBatches({ ...data, signal });
+	const at = (programs: Plan["whole"]) => ({ kind, corpus, shapes: programs.map(({ shape }) => shape), seed });
+	const ofHead = at(head === undefined ? [] : [head.program]);
+	const held = await validationBatches({ ...(whole.length === 0 ? ofHead : at(whole)), signal });
+	const under = phases[from?.facts.phase ?? 0]?.name;
 	const { epoch, batch } = from?.facts ?? {};
-	const stream = head === undefined ? new BatchStream(data, epoch, batch) : new RepeatedStream(new BatchStream(data), seed, epoch, batch);
-	return { stream, held };
+	const streams = {
+		head:
+			under === "head"
+				? new RepeatedStream(new BatchStream(ofHead), seed, epoch, batch)
+				: new RepeatedStream(new BatchStream(ofHead), seed),
+		whole: under === "head" ? new BatchStream(at(whole)) : new BatchStream(at(whole), epoch, batch),
+	};
+	return { streams: phases.map(({ name }) => (name === "head" ? streams.head : streams.whole)), held };
 }
 
-export async function wholeLessonsOf({ path }: Reconstructed, whole: WholeModel, { threads }: PassContext): Promise<Lessons> {
-	return wholeLessons(whole, await openTeacher(path, { threads }));
-}
-
-export async function headLessonsOf(
+/** What the original says to the whole model, and to its head. Close them when done. @throws DistembError `refused`, `engine` */
+export async function lessonsOf(
 	{ path }: Reconstructed,
-	head: Projection,
-	{ shape }: StudentProgram,
+	model: WholeModel,
+	{ whole, head }: Plan,
 	{ threads }: PassContext,
-): Promise<Lessons> {
-	return headLessons(await openOriginal(path, head, shape, threads));
+): Promise<{ readonly whole: Lessons | undefined; readonly head: Lessons | undefined }> {
+	const ofHead = head && headLessons(await openOriginal(path, head.projection, head.program.shape, threads));
+	if (whole.length === 0) return { whole: undefined, head: ofHead };
+	try {
+		return { whole: wholeLessons(model, await openTeacher(path, { threads })), head: ofHead };
+	} catch (error) {
+		await ofHead?.close();
+		throw error;
+	}
 }

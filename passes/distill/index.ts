@@ -3,10 +3,11 @@ import { DistembError } from "../../src/errors.js";
 import type { Pass, PassContext } from "../../src/pass.js";
 import type { Distilled, Reconstructed } from "../../src/state.js";
 import { type WholeModel, wholeOf } from "../../src/training/whole.js";
-import { dataOf, headLessonsOf, wholeLessonsOf } from "./data.js";
+import { dataOf, lessonsOf } from "./data.js";
 import { runLoop } from "./loop.js";
 import { DEFAULT_MINUTES, type DistillOptions } from "./options.js";
 import { keepZeros, measured, nameOf, report, writeAll } from "./outcome.js";
+import { type PhaseName, trainedIn } from "./phases.js";
 import { planOf, type Trainee } from "./plan.js";
 import { openStudent } from "./student.js";
 import { floatsOf } from "./write.js";
@@ -53,40 +54,53 @@ async function train(state: Trainee, whole: WholeModel, options: DistillOptions,
 	const { corpus, checkpoint } = options;
 	if (corpus === undefined) throw new DistembError("internal", "training without data");
 	const plan = await planOf(state, whole, corpus, options, context);
-	const { recipe, programs, head, sharing } = plan;
-	const [first] = programs;
+	const { recipe, whole: programs, head, phases, sharing } = plan;
+	const first = programs[0] ?? head?.program;
 	if (first === undefined || first.parameters.length === 0)
 		return untouched(state, first?.untrained.join("; ") ?? "there are no batches", context);
 
-	const lessons = head === undefined ? await wholeLessonsOf(state, whole, context) : await headLessonsOf(state, head, first, context);
-	const student = await openStudent({ lessons, ...plan, threads: context.threads });
+	const lessons = await lessonsOf(state, whole, plan, context);
+	const courses = {
+		whole: lessons.whole && { programs, lessons: lessons.whole },
+		head: lessons.head && head && { programs: [head.program], lessons: lessons.head },
+	};
+	const opened = [courses.whole, courses.head].filter((course) => course !== undefined);
+	const courseOf = (phase: PhaseName) => (phase === "head" ? courses.head : courses.whole) ?? fail("a phase without a graph");
+	const student = await openStudent({ ...plan, courses: opened, threads: context.threads });
 	try {
 		const from = await checkpoint?.load();
-		const { stream, held } = await dataOf(plan, whole, corpus, from, context);
+		const { streams, held } = await dataOf(plan, whole, corpus, from, context);
 		const trained = await runLoop({
 			...context,
 			training: student.training,
-			batches: stream,
+			phases: phases.map((phase, index) => ({
+				...phase,
+				trained: trainedIn(phase.name, programs, head?.program),
+				batches: streams[index] ?? fail("a phase without data"),
+				partOf: (batch, seed) => student.partOf(courseOf(phase.name), batch, seed),
+			})),
 			partsPerStep: plan.parts,
-			partOf: (batch, seed) => student.partOf(batch, seed),
 			validate: () => student.measure(held),
 			afterStep: keepZeros(first, student),
-			phase: head !== undefined ? "head" : recipe.train === "all" ? "all" : "factors",
 			rate: recipe.rate,
 			steps: options.steps,
 			minutes: options.minutes ?? (options.steps === undefined ? DEFAULT_MINUTES : undefined),
 			store: checkpoint,
-			run: nameOf(first, recipe, options, context),
+			run: nameOf(first, plan, options, context),
 			from,
 		});
-		await stream.close();
+		for (const stream of streams) await stream.close();
 		if (trained.best.step > 0) writeAll(first, student, sharing, recipe);
 		const distillation = { ...trained, trained: first.parameters.map(({ value }) => value.name), untrained: first.untrained };
-		report(distillation, stream.tooLong, context);
+		report(distillation, Math.max(...streams.map(({ tooLong }) => tooLong)), context);
 		return { ...state, distillation, reconstructions: await measured(state, context) };
 	} finally {
 		await student.close();
 	}
+}
+
+function fail(message: string): never {
+	throw new DistembError("internal", message);
 }
 
 function untouched(state: Reconstructed, why: string, { log }: PassContext): Distilled {

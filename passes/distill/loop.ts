@@ -3,21 +3,29 @@ import { DistembError, throwIfAborted } from "../../src/errors.js";
 import { seedFor } from "../../src/random.js";
 import { rateAt } from "../../src/runtime/training/schedule.js";
 import type { Part, Snapshot, Training } from "../../src/runtime/training/training.js";
-import type { CurvePoint, Distillation } from "../../src/state.js";
+import type { Distillation } from "../../src/state.js";
 import type { TrainingBatch } from "../../src/training/batches.js";
 import type { Checkpoint, CheckpointFacts, CheckpointStore } from "../../src/training/checkpoint.js";
+import { type Phase, phaseAt } from "./phases.js";
 import { arraysOf, snapshotsOf } from "./snapshots.js";
+
+/** A phase with what it reads and trains. */
+export interface LoopPhase extends Phase {
+	/** Names of the parameters. */
+	readonly trained: ReadonlySet<string>;
+	/** What a step reads: so many batches, in parts that fit into memory. */
+	readonly batches: { next(): Promise<TrainingBatch>; readonly place: { readonly epoch: number; readonly batch: number } };
+	readonly partOf: (batch: TrainingBatch, seed: number) => Promise<Part>;
+}
 
 export interface LoopOptions {
 	readonly training: Training;
-	/** What a step reads: so many batches, in parts that fit into memory. */
-	readonly batches: { next(): Promise<TrainingBatch>; readonly place: { readonly epoch: number; readonly batch: number } };
+	/** At least one. Each begins with the best of the one before, with a rate and moments of its own. */
+	readonly phases: readonly LoopPhase[];
 	readonly partsPerStep: number;
-	readonly partOf: (batch: TrainingBatch, seed: number) => Promise<Part>;
 	readonly validate: () => Promise<number>;
 	/** Called after every step, on the parameters in place. */
 	readonly afterStep: () => void;
-	readonly phase: CurvePoint["phase"];
 	readonly rate: number;
 	readonly steps: number | undefined;
 	readonly minutes: number | undefined;
@@ -64,11 +72,12 @@ class Loop {
 	private saved = performance.now();
 	private validatedAt = 0;
 	/** In the data, after the last finished step. */
-	private place: { readonly epoch: number; readonly batch: number };
+	private place: LoopPhase["batches"]["place"];
 
 	constructor(private readonly options: LoopOptions) {
 		const { training, from } = options;
 		this.facts = {
+			phase: 0,
 			step: 0,
 			tokens: 0,
 			rollbacks: 0,
@@ -79,19 +88,22 @@ class Loop {
 			stale: 0,
 			curve: [],
 		};
-		this.best = training.snapshot();
-		this.place = options.batches.place;
 		if (from !== undefined) {
 			if (from.facts.run !== options.run)
 				throw new DistembError("input", "the checkpoint is of another model, other data or other options", {
 					hint: "resume with the options of the interrupted run, or begin anew",
 				});
 			this.facts = from.facts;
+			training.begin(this.phase.trained);
 			const { now, best } = snapshotsOf(from, training);
 			training.restore(now);
 			this.best = best;
 			this.validatedAt = from.facts.curve.at(-1)?.step ?? 0;
+		} else {
+			training.begin(this.phase.trained);
+			this.best = training.snapshot();
 		}
+		this.place = this.phase.batches.place;
 		this.began = performance.now() - 1000 * (from?.facts.seconds ?? 0);
 	}
 
@@ -102,9 +114,11 @@ class Loop {
 		while (stopped === undefined) {
 			await this.interruptible(() => this.step());
 			stopped = this.stopReason();
-			if (stopped !== undefined || this.isValidationDue()) {
+			const isOver = phaseAt(options.phases, this.fraction()).phase > this.facts.phase;
+			if (stopped !== undefined || isOver || this.isValidationDue()) {
 				await this.validate(this.rate());
-				stopped ??= this.facts.stale >= PATIENCE ? "plateau" : undefined;
+				if (isOver) this.enter(this.facts.phase + 1);
+				else stopped ??= this.isOnPlateau() ? "plateau" : undefined;
 			}
 			if (performance.now() - this.saved > 1000 * CHECKPOINT_SECONDS) await this.save();
 		}
@@ -113,8 +127,30 @@ class Loop {
 		return { curve, best: { step: best.step, validation: best.validation }, stopped, rollbacks, tokens };
 	}
 
+	private get phase(): LoopPhase {
+		const phase = this.options.phases[this.facts.phase];
+		if (phase === undefined) throw new DistembError("internal", `there is no phase ${this.facts.phase}`);
+		return phase;
+	}
+
+	/** From the best so far, with new moments; what is a divergence is seen anew. */
+	private enter(phase: number): void {
+		const { training } = this.options;
+		training.restore(this.best);
+		this.facts = { ...this.facts, phase, firstLoss: undefined, stale: 0, best: { ...this.facts.best, updates: 0 } };
+		training.begin(this.phase.trained);
+		this.best = training.snapshot();
+		this.place = this.phase.batches.place;
+	}
+
+	/** Only what comes last may end the training before its time. */
+	private isOnPlateau(): boolean {
+		return this.facts.stale >= PATIENCE && this.facts.phase === this.options.phases.length - 1;
+	}
+
 	private async step(): Promise<void> {
-		const { training, batches, partsPerStep, partOf, seed, afterStep } = this.options;
+		const { training, partsPerStep, seed, afterStep } = this.options;
+		const { batches, partOf } = this.phase;
 		const rate = this.rate();
 		const step = this.facts.step + 1;
 		const parts: Part[] = [];
@@ -130,7 +166,10 @@ class Loop {
 		if (!result.applied || result.loss > DIVERGED * firstLoss) return this.rollBack(result.loss);
 		afterStep();
 		// The first point, before any step, shows what the first step met.
-		const curve = this.facts.firstLoss === undefined ? this.facts.curve.map((point) => ({ ...point, loss: firstLoss })) : this.facts.curve;
+		const curve =
+			this.facts.curve.length === 1 && this.facts.firstLoss === undefined
+				? this.facts.curve.map((point) => ({ ...point, loss: firstLoss }))
+				: this.facts.curve;
 		this.facts = { ...this.facts, curve, firstLoss, lossSum: this.facts.lossSum + result.loss, lossCount: this.facts.lossCount + 1 };
 		this.report(result.loss);
 	}
@@ -145,9 +184,12 @@ class Loop {
 	}
 
 	private rate(): number {
-		const { rate, steps } = this.options;
-		const schedule = { rate, steps: steps ?? TICKS, warmUp: WARM_UP, end: 0 };
-		return rateAt(schedule, this.fraction() * schedule.steps + 1) / 2 ** this.facts.rollbacks;
+		const { rate, steps, phases } = this.options;
+		const { phase, within } = phaseAt(phases, this.fraction());
+		// At the end of a phase, which is validated in it, its rate has come down.
+		const done = phase > this.facts.phase ? 1 : within;
+		const schedule = { rate, steps: steps === undefined ? TICKS : Math.ceil(steps * this.phase.share), warmUp: WARM_UP, end: 0 };
+		return rateAt(schedule, done * schedule.steps + 1) / 2 ** this.facts.rollbacks;
 	}
 
 	private fraction(): number {
@@ -178,11 +220,11 @@ class Loop {
 	}
 
 	private async validate(rate: number): Promise<void> {
-		const { training, phase, validate } = this.options;
+		const { training, validate } = this.options;
 		const validation = await validate();
 		const { step, lossSum, lossCount, curve, best, stale } = this.facts;
 		const loss = lossCount > 0 ? lossSum / lossCount : (curve.at(-1)?.loss ?? Number.NaN);
-		const point = { phase, step, seconds: this.seconds(), loss, validation, rate };
+		const point = { phase: this.phase.name, step, seconds: this.seconds(), loss, validation, rate };
 		const better = validation < best.validation;
 		if (better) this.best = training.snapshot();
 		this.facts = {
@@ -211,7 +253,7 @@ class Loop {
 		try {
 			throwIfAborted(this.options.signal);
 			await work();
-			this.place = this.options.batches.place;
+			this.place = this.phase.batches.place;
 		} catch (error) {
 			if (error instanceof DistembError && error.code === "interrupted") await this.save();
 			throw error;

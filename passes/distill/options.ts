@@ -1,4 +1,5 @@
 // What distillation can be asked for, and what it does if nothing is said.
+import type { CurvePoint } from "../../src/state.js";
 import type { CheckpointStore } from "../../src/training/checkpoint.js";
 import type { Corpus } from "../../src/training/corpus.js";
 
@@ -38,6 +39,8 @@ export interface DistillOptions {
 	/** Highest learning rate of the factors; the others' follow in proportion. */
 	readonly lr?: number | undefined;
 	readonly train?: TrainedSet | undefined;
+	/** Where everything is trained: parts that follow each other, see phases.ts. */
+	readonly phases?: readonly CurvePoint["phase"][] | undefined;
 	readonly weights?: Partial<LossWeights> | undefined;
 	readonly checkpoint?: CheckpointStore | undefined;
 }

@@ -5,6 +5,7 @@ import { engineProducts } from "../../src/runtime/products.js";
 import type { Distillation, Reconstructed, Reconstruction } from "../../src/state.js";
 import type { StudentProgram } from "./graph.js";
 import type { DistillOptions, Recipe } from "./options.js";
+import type { Plan } from "./plan.js";
 import type { Sharing } from "./sharing.js";
 import type { Student } from "./student.js";
 import { zeroRows } from "./tables.js";
@@ -37,12 +38,12 @@ export function keepZeros({ parameters }: StudentProgram, { training }: Student)
 /** Tells runs apart: what is trained, how, and on what. */
 export function nameOf(
 	{ parameters, shape }: StudentProgram,
-	recipe: Recipe,
+	{ recipe, phases }: Pick<Plan, "recipe" | "phases">,
 	{ steps, minutes, corpus }: DistillOptions,
 	{ seed }: PassContext,
 ): string {
 	const tensors = parameters.map(({ value, dims }) => [value.name, ...dims]);
-	return JSON.stringify({ tensors, shape, recipe, steps, minutes, seed, data: corpus?.from });
+	return JSON.stringify({ tensors, shape, recipe, phases, steps, minutes, seed, data: corpus?.from });
 }
 
 export function report({ curve, best, stopped, rollbacks, untrained, tokens }: Distillation, tooLong: number, { log }: PassContext): void {

@@ -6,6 +6,7 @@ import type { WholeModel } from "../../src/training/whole.js";
 import { programAt, type StudentProgram } from "./graph.js";
 import { metricOf } from "./metric.js";
 import { type DistillOptions, type Recipe, recipeOf } from "./options.js";
+import { type Phase, phasesOf } from "./phases.js";
 import { type RowSource, rowSource } from "./rows.js";
 import { inParts, type Sizes, sizesOf } from "./shapes.js";
 import { type Sharing, sharingOf } from "./sharing.js";
@@ -17,13 +18,20 @@ export type Trainee = Reconstructed & Partial<Pick<Calibrated, "calibrations">>;
 export interface Plan {
 	readonly recipe: Recipe;
 	readonly rows: readonly RowSource[];
-	/** The same parameters in graphs at every shape. */
-	readonly programs: readonly StudentProgram[];
+	/** The whole model at every shape, with the same parameters; none if a head is trained alone. */
+	readonly whole: readonly StudentProgram[];
+	/** The head at states, as far as a phase trains it. */
+	readonly head: HeadProgram | undefined;
 	/** Batches of a step. */
 	readonly parts: number;
-	/** The one head that is trained alone; undefined: the whole model. */
-	readonly head: Projection | undefined;
+	readonly phases: readonly Phase[];
 	readonly sharing: Sharing;
+}
+
+/** One head, and the graph that trains it on states, at the largest shape. */
+export interface HeadProgram {
+	readonly projection: Projection;
+	readonly program: StudentProgram;
 }
 
 export async function planOf(
@@ -37,48 +45,57 @@ export async function planOf(
 		whole.files,
 		state.files.filter((file) => !whole.files.includes(file)),
 	);
+	const head = headOf(state, whole);
 	const recipe = allowed(recipeOf(options), sharing, context);
-	const head = headAlone(state, whole, options, context);
+	const isAlone = isHeadAlone(state, whole, head, options, context);
+	const phases = isAlone ? phasesOf({ ...recipe, train: "head" }, undefined, true) : phasesOf(recipe, options.phases, head !== undefined);
 	const rows = await rowSourcesOf(state, recipe, corpus, context);
 	const sizes = sizesOf(whole, corpus, options);
-	const { programs, parts } = await programsOf(
-		state,
-		whole,
-		head === undefined ? sizes : largestOf(sizes),
-		{ recipe, rows, head },
-		context,
-	);
-	return { recipe, rows, programs, parts, head, sharing };
+	const spec = { recipe, rows };
+	const { programs, parts } = await programsOf(state, whole, isAlone ? largestOf(sizes) : sizes, isAlone ? head : undefined, spec, context);
+	const last = programs.at(-1);
+	const own = { recipe, rows, parts, sharing, phases };
+	if (last === undefined || head === undefined || phases.every(({ name }) => name !== "head"))
+		return { ...own, whole: programs, head: undefined };
+	if (isAlone) return { ...own, whole: [], head: { projection: head, program: last } };
+	const program = await programAt(whole, last.shape, { groups: state.groups, threads: context.threads, ...spec, head });
+	return { ...own, whole: programs, head: { projection: head, program } };
 }
 
 /** Weights of a body beyond which a step on all of it takes so long that ten minutes hold too few of them. */
 const LARGE_BODY = 5e7;
 
+/** The projections' states, if all have the same: what can be trained by itself. */
+function headOf({ groups }: Trainee, whole: WholeModel): Projection | undefined {
+	const heads = groups
+		.flatMap(({ vocabulary, side }) => (side === "input" ? [] : vocabulary.projections))
+		.filter(({ file }) => whole.files.includes(file));
+	const [head] = heads;
+	return heads.every(({ hidden }) => hidden === head?.hidden) ? head : undefined;
+}
+
 /** The head of a large model, unless it was said what to train: its step costs a fraction of one through the body. */
-function headAlone(
+function isHeadAlone(
 	{ groups }: Trainee,
 	whole: WholeModel,
-	{ method, train }: DistillOptions,
+	head: Projection | undefined,
+	{ method, train, phases }: DistillOptions,
 	{ log }: PassContext,
-): Projection | undefined {
-	if (train === undefined ? method === "paper" : train !== "head") return undefined;
+): boolean {
+	if (train === undefined ? method === "paper" || phases !== undefined : train !== "head") return false;
 	const factors = new Set(groups.flatMap(({ values }) => values.map(({ value }) => value)));
 	const sizes = whole.files.flatMap(({ model }) =>
 		model.graph.initializers.map((value) => (factors.has(value) ? 0 : (value.tensor?.size ?? 0))),
 	);
 	const size = sizes.reduce((sum, own) => sum + own, 0);
-	const heads = groups
-		.flatMap(({ vocabulary, side }) => (side === "input" ? [] : vocabulary.projections))
-		.filter(({ file }) => whole.files.includes(file));
-	const [head] = heads;
-	if (train === undefined && size <= LARGE_BODY) return undefined;
-	if (head === undefined || heads.some(({ hidden }) => hidden !== head.hidden)) {
+	if (train === undefined && size <= LARGE_BODY) return false;
+	if (head === undefined) {
 		log("there is not one head to train alone");
-		return undefined;
+		return false;
 	}
 	if (train === undefined)
 		log(`the body has ${Math.round(size / 1e6)} million weights: a head alone is trained; --train all trains everything`);
-	return head;
+	return true;
 }
 
 function largestOf({ shapes, parts }: Sizes): Sizes {
@@ -110,12 +127,13 @@ async function programsOf(
 	{ groups }: Reconstructed,
 	whole: WholeModel,
 	sizes: Sizes,
-	spec: Pick<Plan, "recipe" | "rows" | "head">,
+	head: Projection | undefined,
+	spec: Pick<Plan, "recipe" | "rows">,
 	{ threads, log }: PassContext,
 ): Promise<{ readonly programs: readonly StudentProgram[]; readonly parts: number }> {
 	const largest = sizes.shapes.at(-1);
 	if (largest === undefined) return { programs: [], parts: 1 };
-	const at = (shape: typeof largest) => programAt(whole, shape, { groups, threads, ...spec });
+	const at = (shape: typeof largest) => programAt(whole, shape, { groups, threads, head, ...spec });
 	const last = await at(largest);
 	const fitting = inParts(sizes, last.activationBytes);
 	const programs: StudentProgram[] = [];

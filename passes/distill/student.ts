@@ -1,4 +1,5 @@
 // The student in the engine: sessions that train it and that measure it, and the original beside them.
+import { DistembError } from "../../src/errors.js";
 import { seedFor } from "../../src/random.js";
 import { openComputation } from "../../src/runtime/computation.js";
 import { tensorOf } from "../../src/runtime/numbers.js";
@@ -10,11 +11,17 @@ import type { Lessons } from "./lessons.js";
 import type { Recipe } from "./options.js";
 import type { RowSource } from "./rows.js";
 
-export interface StudentOptions {
+/** Graphs that are trained, and what the original says to them. */
+export interface Course {
 	/** Closed with the student. */
 	readonly lessons: Lessons;
 	/** The same graph at every shape of batches. */
 	readonly programs: readonly StudentProgram[];
+}
+
+export interface StudentOptions {
+	/** The first has all parameters, and is what validation measures. */
+	readonly courses: readonly Course[];
 	readonly rows: readonly RowSource[];
 	readonly recipe: Recipe;
 	readonly threads: number;
@@ -22,7 +29,8 @@ export interface StudentOptions {
 
 /** Opens the engine's sessions. Close it when done. @throws DistembError `engine` */
 export async function openStudent(options: StudentOptions): Promise<Student> {
-	const { programs, threads } = options;
+	const { courses, threads } = options;
+	const programs = courses.flatMap((course) => course.programs);
 	return new Student(await openTraining(programs, { threads }), options);
 }
 
@@ -36,46 +44,34 @@ export class Student {
 	) {}
 
 	/** Inputs of one part of a training step; `seed` chooses the rows of embedding distillation. */
-	async partOf(batch: TrainingBatch, seed: number): Promise<Part> {
-		const { recipe, rows, lessons } = this.options;
+	async partOf({ programs, lessons }: Course, batch: TrainingBatch, seed: number): Promise<Part> {
+		const { recipe, rows, courses } = this.options;
 		const { weights } = recipe;
-		const { index, program } = this.programFor(batch);
+		const program = programFor(programs, batch);
 		const feeds: Record<string, Feeds[string]> = { ...(await lessons.reads(batch)), ...program.constants };
-		if (program.learnsFrom.original) Object.assign(feeds, await this.taught(batch));
+		if (program.learnsFrom.original) Object.assign(feeds, await taught(lessons, batch));
 		if (program.learnsFrom.labels) feeds[INPUTS.labels] = ids(batch);
 		if (weights.embedding > 0) for (const [at, row] of rows.entries()) Object.assign(feeds, row.feeds(at, seedFor(seed, `rows ${at}`)));
+		const index = courses.flatMap((course) => course.programs).indexOf(program);
 		return { feeds, program: index, weight: batch.count };
 	}
 
 	/** Mean of what validation measures over the positions of `batches`. */
 	async measure(batches: readonly TrainingBatch[]): Promise<number> {
+		const [course] = this.options.courses;
+		if (course === undefined) throw new DistembError("internal", "nothing is trained");
+		const { programs, lessons } = course;
 		let sum = 0;
 		let positions = 0;
 		for (const batch of batches) {
-			const { program } = this.programFor(batch);
+			const program = programFor(programs, batch);
 			const session = await this.forwardOf(program);
-			const fixed = { ...(await this.options.lessons.reads(batch)), ...program.constants, ...this.training.parameterFeeds };
-			const results = await session.run({ ...fixed, ...(await this.taught(batch)) }, [program.measure.name]);
+			const fixed = { ...(await lessons.reads(batch)), ...program.constants, ...this.training.parameterFeeds };
+			const results = await session.run({ ...fixed, ...(await taught(lessons, batch)) }, [program.measure.name]);
 			sum += batch.count * Number(results[program.measure.name]?.data[0] ?? Number.NaN);
 			positions += batch.count;
 		}
 		return sum / positions;
-	}
-
-	private async taught(batch: TrainingBatch): Promise<Feeds> {
-		const { batch: count, length } = batch.tokens;
-		return {
-			[INPUTS.teacher]: await this.options.lessons.teach(batch),
-			[INPUTS.weights]: { dtype: "float32", dims: [count, length], data: batch.weights },
-		};
-	}
-
-	private programFor({ tokens }: TrainingBatch): { index: number; program: StudentProgram } {
-		const { programs } = this.options;
-		const index = programs.findIndex(({ shape }) => shape.batch === tokens.batch && shape.length === tokens.length);
-		const program = programs[index];
-		if (program === undefined) throw new Error(`no program for [${tokens.batch}, ${tokens.length}]`);
-		return { index, program };
 	}
 
 	private async forwardOf(program: StudentProgram): Promise<Session> {
@@ -87,9 +83,23 @@ export class Student {
 
 	async close(): Promise<void> {
 		await this.training.close();
-		await this.options.lessons.close();
+		for (const { lessons } of this.options.courses) await lessons.close();
 		for (const session of this.forward.values()) await session.close();
 	}
+}
+
+async function taught(lessons: Lessons, batch: TrainingBatch): Promise<Feeds> {
+	const { batch: count, length } = batch.tokens;
+	return {
+		[INPUTS.teacher]: await lessons.teach(batch),
+		[INPUTS.weights]: { dtype: "float32", dims: [count, length], data: batch.weights },
+	};
+}
+
+function programFor(programs: readonly StudentProgram[], { tokens }: TrainingBatch): StudentProgram {
+	const program = programs.find(({ shape }) => shape.batch === tokens.batch && shape.length === tokens.length);
+	if (program === undefined) throw new DistembError("internal", `no program for [${tokens.batch}, ${tokens.length}]`);
+	return program;
 }
 
 function ids({ labels, tokens }: TrainingBatch): Feeds[string] {

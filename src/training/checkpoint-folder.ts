@@ -21,7 +21,7 @@ export interface CheckpointFolder extends CheckpointStore {
 const NAME = "checkpoint.safetensors";
 
 /** Raised when fields of the facts change their meaning. */
-const VERSION = 1;
+const VERSION = 2;
 
 /**
  * Keeps checkpoints in `folder`.

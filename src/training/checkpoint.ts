@@ -5,18 +5,20 @@ import type { CurvePoint } from "../state.js";
 export interface CheckpointFacts {
 	/** Names what was trained, on what and how; a run of another name cannot go on from here. */
 	readonly run: string;
+	/** Place of the phase under way among the run's phases. */
+	readonly phase: number;
 	/** Steps done. */
 	readonly step: number;
-	/** Steps of the optimizer; fewer than {@link step} after a rollback. */
+	/** Steps of the optimizer in this phase; fewer after a rollback. */
 	readonly updates: number;
-	/** Place in the data: passes finished, and batches taken of the one under way. */
+	/** Place in the data of this phase: passes finished, and batches taken of the one under way. */
 	readonly epoch: number;
 	readonly batch: number;
 	/** Spent on training so far. */
 	readonly seconds: number;
 	readonly tokens: number;
 	readonly rollbacks: number;
-	/** Of the first step; undefined before it. */
+	/** Of the phase's first step; undefined before it. */
 	readonly firstLoss: number | undefined;
 	/** Sum over the steps since the last point of the curve. */
 	readonly lossSum: number;

@@ -1,6 +1,6 @@
 // What distillation does to a model: the passes with the options given, the curve, the log, and a comparison on test data.
 // usage: node dist/test/bench/distill.js MODEL OUT --train FILE --valid FILE --test FILE [--rank 64] [--method distemb|paper]
-//        [--steps N | --minutes M] [--batch N] [--length N] [--lr X] [--set factors|norms|all] [--weights JSON] [--pairs 200] [--calibration TOKENS]
+//        [--phases head,factors,all] [--steps N | --minutes M] [--batch N] [--length N] [--lr X] [--set factors|norms|all] [--weights JSON] [--pairs 200] [--calibration TOKENS]
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { calibrate } from "../../passes/calibrate/index.js";
@@ -33,6 +33,7 @@ const { values, positionals } = parseArgs({
 		length: { type: "string" },
 		lr: { type: "string" },
 		set: { type: "string" },
+		phases: { type: "string" },
 		weights: { type: "string" },
 		pairs: { type: "string", default: "200" },
 		calibration: { type: "string" },
@@ -104,6 +105,7 @@ const distilled = await runPass(
 		length: number(values.length),
 		lr: number(values.lr),
 		train: values.set as "factors" | "norms" | "all" | undefined,
+		phases: values.phases?.split(",") as ("head" | "factors" | "all")[] | undefined,
 		weights: values.weights === undefined ? undefined : JSON.parse(values.weights),
 	}),
 	{ ...reconstructed, calibrations },
@@ -119,7 +121,7 @@ for (const { name, milliseconds, log } of runner.records)
 const { curve = [], best } = distilled.distillation ?? {};
 for (const point of curve)
 	print(
-		`  step ${point.step}  ${point.seconds.toFixed(0)} s  loss ${point.loss.toPrecision(4)}  validation ${point.validation?.toPrecision(4)}`,
+		`  ${point.phase} step ${point.step}  ${point.seconds.toFixed(0)} s  loss ${point.loss.toPrecision(4)}  validation ${point.validation?.toPrecision(4)}`,
 	);
 print(`  best ${JSON.stringify(best)}`);
 if (values.test !== "") {

@@ -186,6 +186,24 @@ describe("distill", () => {
 		expect(bitsOf(await run(24))).toBe(bitsOf(after));
 	});
 
+	it("trains_phase_after_phase_each_from_the_best_of_the_one_before", async () => {
+		const after = await distilled(await reconstructed(), { steps: 20, phases: ["head", "factors", "all"] });
+		const { curve = [], best } = after.distillation ?? {};
+		expect([...new Set(curve.map(({ phase }) => phase))]).toEqual(["head", "factors", "all"]);
+		expect(curve.filter(({ phase }) => phase === "head").at(-1)?.step).toBe(2);
+		expect(curve.filter(({ phase }) => phase === "factors").at(-1)?.step).toBe(8);
+		expect(curve.at(-1)).toMatchObject({ phase: "all", step: 20 });
+		expect(best?.validation).toBeLessThan(0.8 * (curve[0]?.validation ?? 0));
+	});
+
+	it("leaves_the_matrices_of_the_body_to_the_last_phase", async () => {
+		const initial = await reconstructed();
+		const body = (state: Reconstructed, name: string) => floats(valueNamed(state.files[0]?.model as Model, name));
+		const names = ["transformer.ln_f.weight", "transformer.h.0.mlp.c_fc.weight"];
+		const after = await distilled(await reconstructed(), { steps: 3, phases: ["head", "factors"] });
+		expect(names.map((name) => body(after, name).some((element, at) => element !== body(initial, name)[at]))).toEqual([true, false]);
+	});
+
 	it("passes_through_without_data_and_says_so", async () => {
 		const state = await reconstructed();
 		const run = runner();
@@ -224,21 +242,26 @@ describe("an interrupted distillation", () => {
 		return store;
 	}
 
-	it("goes_on_to_the_same_bytes_as_one_that_was_not_interrupted", async () => {
-		const whole = await distilled(await reconstructed(), { steps: 6 });
+	it.each([
+		["at_once", undefined, 3],
+		["in_a_head's_phase", ["head", "all"], 1],
+		["at_the_end_of_a_phase", ["factors", "all"], 2],
+		["in_a_later_phase", ["head", "factors", "all"], 4],
+	] as const)("goes_on_to_the_same_bytes_as_one_that_was_not_interrupted_%s", async (_, phases, at) => {
+		const whole = await distilled(await reconstructed(), { steps: 6, phases });
 		const store = memory();
 		const controller = new AbortController();
 		let reports = 0;
 		const stopping: PassRunner = {
 			...runner(controller.signal),
 			onProgress: ({ note }) => {
-				if (note?.startsWith("step") === true && ++reports === 3) controller.abort();
+				if (note?.startsWith("step") === true && ++reports === at) controller.abort();
 			},
 		};
-		const first = distilled(await reconstructed(), { steps: 6, checkpoint: store }, stopping);
+		const first = distilled(await reconstructed(), { steps: 6, phases, checkpoint: store }, stopping);
 		await expect(first).rejects.toMatchObject({ code: "interrupted" });
-		expect(store.kept?.facts.step).toBe(3);
-		const second = await distilled(await reconstructed(), { steps: 6, checkpoint: store });
+		expect(store.kept?.facts.step).toBe(at);
+		const second = await distilled(await reconstructed(), { steps: 6, phases, checkpoint: store });
 		expect(bitsOf(second)).toBe(bitsOf(whole));
 		expect(validationOf(second)).toEqual(validationOf(whole));
 	});

@@ -45,6 +45,7 @@ export class AdamW {
 	/** In the order of the parameters. */
 	readonly states: readonly AdamWState[];
 	private readonly run: Update;
+	private active: ReadonlySet<AdamWState>;
 	private readonly options: AdamWOptions;
 
 	/** @throws DistembError `refused` for more than 268 million parameters: what 32-bit addresses reach */
@@ -67,15 +68,25 @@ export class AdamW {
 			values.set(initial);
 			return { values, gradient, mean, square, decays, rate };
 		});
+		this.active = new Set(this.states);
 	}
 
-	/** √Σ g² over all elements of all gradients, in double precision. */
+	/** Trains only the arrays whose places are in `places` (undefined: all) from the next update on, which is number 1: moments begin anew. */
+	begin(places?: ReadonlySet<number>): void {
+		this.active = new Set(this.states.filter((_, place) => places?.has(place) ?? true));
+		for (const { mean, square } of this.states) {
+			mean.fill(0);
+			square.fill(0);
+		}
+	}
+
+	/** √Σ g² over all elements of the gradients of what is trained, in double precision. */
 	gradientNorm(): number {
-		return Math.sqrt(this.states.reduce((sum, { gradient }) => sum + squareOf(gradient), 0));
+		return Math.sqrt([...this.active].reduce((sum, { gradient }) => sum + squareOf(gradient), 0));
 	}
 
 	/**
-	 * Updates every array as step number `step`, counted from 1; `norm` is that of all gradients together.
+	 * Updates every array that is trained as step number `step`, counted from 1; `norm` is that of all gradients together.
 	 * m = β₁m + (1 − β₁)g, v = β₂v + (1 − β₂)g², p −= rate · (m̂ / (√v̂ + ε) + decay · p), with the moments' bias corrected
 	 * and the rate multiplied by the array's own.
 	 */
@@ -83,7 +94,7 @@ export class AdamW {
 		const { beta1, beta2, epsilon, decay, clip } = this.options;
 		const scale = norm > clip ? clip / norm : 1;
 		const correction = 1 / (1 - beta2 ** step);
-		for (const { values, gradient, mean, square, decays, rate: own } of this.states) {
+		for (const { values, gradient, mean, square, decays, rate: own } of this.active) {
 			if (values.length === 0) continue;
 			const keep = decays ? 1 - own * rate * decay : 1;
 			const size = (own * rate) / (1 - beta1 ** step);

@@ -38,8 +38,9 @@ export interface Snapshot {
 }
 
 /**
- * Opens sessions that train the same parameters by the programs: one graph at several shapes of batches.
- * All have the parameters of the first, by name and in the same order. Close it when done.
+ * Opens sessions that train the same parameters by the programs: one graph at several shapes of batches, or a part of it.
+ * The first has all parameters; another may lack some, which must not be trained ({@link Training.begin}) by a step of it.
+ * Close it when done.
  * @throws DistembError `engine` if the engine refuses a graph
  */
 export async function openTraining(programs: TrainingProgram | readonly TrainingProgram[], options: TrainingOptions): Promise<Training> {
@@ -65,7 +66,7 @@ export class Training {
 	private readonly names: readonly string[];
 	private readonly loss = new Float32Array(1);
 	private readonly feeds: Feeds;
-	private readonly runs: readonly { readonly session: Session; readonly fetches: Feeds }[];
+	private readonly runs: readonly { readonly session: Session; readonly own: Feeds; readonly fetches: Feeds }[];
 	/** Weighted sums of gradients over the parts of a step; made when a step first has several. */
 	private sums: readonly Float32Array[] | undefined;
 
@@ -87,18 +88,23 @@ export class Training {
 		this.runs = programs.flatMap((program, index) => {
 			const session = sessions[index];
 			if (session === undefined) return [];
-			if (program.parameters.some(({ value }, at) => value.name !== this.names[at]) || program.parameters.length !== this.names.length)
+			if (program.parameters.some(({ value }) => !this.names.includes(value.name)))
 				throw new DistembError("internal", "programs of other parameters");
+			const own = this.tensors(
+				program.parameters,
+				({ value }) => value.name,
+				({ values }) => values,
+			);
 			const gradients = this.tensors(
 				program.parameters,
 				({ gradient }) => gradient.name,
 				({ gradient }) => gradient,
 			);
-			return [{ session, fetches: { [program.loss.name]: float32(this.loss, []), ...gradients } }];
+			return [{ session, own, fetches: { [program.loss.name]: float32(this.loss, []), ...gradients } }];
 		});
 	}
 
-	/** Steps done. */
+	/** Steps done since training began, or {@link begin}. */
 	get steps(): number {
 		return this.done;
 	}
@@ -118,6 +124,12 @@ export class Training {
 		return this.byName(({ gradient }) => gradient);
 	}
 
+	/** Trains only the parameters of these names (undefined: all) from now on; moments and the count of steps begin anew. */
+	begin(names?: ReadonlySet<string>): void {
+		this.adam.begin(names && new Set(this.names.flatMap((name, place) => (names.has(name) ? [place] : []))));
+		this.done = 0;
+	}
+
 	/**
 	 * One step at `rate` on the mean loss of `parts`: one batch, or several that do not fit into memory at once.
 	 * @throws DistembError `engine` if a batch does not fit the graph
@@ -134,7 +146,7 @@ export class Training {
 	async measure(batch: Feeds, program = 0): Promise<number> {
 		const run = this.runs[program];
 		if (run === undefined) throw new DistembError("internal", `there is no program ${program}`);
-		await run.session.run({ ...batch, ...this.feeds }, run.fetches);
+		await run.session.run({ ...batch, ...run.own }, run.fetches);
 		return this.loss[0] ?? Number.NaN;
 	}
 
@@ -186,8 +198,8 @@ export class Training {
 		name: (parameter: TrainedParameter) => string,
 		array: (state: AdamWState) => Float32Array,
 	): Feeds {
-		const entries = parameters.flatMap((parameter, index) => {
-			const state = this.adam.states[index];
+		const entries = parameters.flatMap((parameter) => {
+			const state = this.adam.states[this.names.indexOf(parameter.value.name)];
 			return state === undefined ? [] : [[name(parameter), float32(array(state), parameter.dims)] as const];
 		});
 		return Object.fromEntries(entries);

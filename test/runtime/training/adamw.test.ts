@@ -26,6 +26,18 @@ describe("AdamW", () => {
 		expect(adam.states.map(({ values }) => rounded(values))).toEqual([[0.9, 2.1, 3], [4.1]]);
 	});
 
+	it("trains_only_what_was_begun_and_begins_its_moments_anew", () => {
+		const adam = stepped(adamOf([[1, 2], [4]]), 1, 0.1, [[0.5, -0.5], [3]]);
+		adam.begin(new Set([0]));
+		for (const { mean, square } of adam.states) expect([...mean, ...square].every((moment) => moment === 0)).toBe(true);
+		for (const [index, gradient] of [[0.3, 0.4], [12]].entries()) adam.states[index]?.gradient.set(gradient);
+		expect(adam.gradientNorm()).toBeCloseTo(0.5, 6);
+		adam.update(1, 0.1, 0.5);
+		expect(adam.states.map(({ values }) => rounded(values))).toEqual([[0.8, 2], [3.9]]);
+		adam.begin();
+		expect(adam.gradientNorm()).toBeGreaterThan(12);
+	});
+
 	it("agrees_with_the_formula_in_doubles_over_many_steps_and_elements", () => {
 		const random = uniform(1);
 		const numbers = (length: number) => Array.from({ length }, () => Math.fround(random() - 0.5));
