@@ -259,7 +259,10 @@ export interface CurvePoint {
 	readonly seconds: number;
 	/** Mean training loss since the point before, as minimised. */
 	readonly loss: number;
-	/** Mean KL(original ‖ student) in nats per predicted token on the validation part, where it was measured. */
+	/**
+	 * Mean on the validation part, where it was measured: KL(original ‖ student) in nats per predicted token; of the paper's method its
+	 * cross-entropy; of encoders the squared difference of states as a share of their square.
+	 */
 	readonly validation: number | undefined;
 	readonly rate: number;
 }

@@ -10,6 +10,7 @@ import type { WholeModel } from "../../src/training/whole.js";
 import { headLessons, type Lessons, wholeLessons } from "./lessons.js";
 import type { Plan } from "./plan.js";
 import { BatchStream, RepeatedStream, validationBatches } from "./stream.js";
+import type { Extent } from "./validation.js";
 
 export interface TrainingData {
 	/** For each phase. */
@@ -22,12 +23,13 @@ export async function dataOf(
 	{ whole, head, phases }: Plan,
 	{ kind }: WholeModel,
 	corpus: Corpus,
+	{ positions }: Extent,
 	from: Checkpoint | undefined,
 	{ seed, signal }: PassContext,
 ): Promise<TrainingData> {
 	const at = (programs: Plan["whole"]) => ({ kind, corpus, shapes: programs.map(({ shape }) => shape), seed });
 	const ofHead = at(head === undefined ? [] : [head.program]);
-	const held = await validationBatches({ ...(whole.length === 0 ? ofHead : at(whole)), signal });
+	const held = await validationBatches({ ...(whole.length === 0 ? ofHead : at(whole)), signal }, positions);
 	const under = phases[from?.facts.phase ?? 0]?.name;
 	const { epoch, batch } = from?.facts ?? {};
 	const streams = {

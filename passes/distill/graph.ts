@@ -1,6 +1,6 @@
 // The training graph: the student at one shape of batches, its losses, and their gradients.
 import { DistembError } from "../../src/errors.js";
-import { crossEntropy, divergence, embeddingError, squaredError, weightedSum } from "../../src/gradient/loss.js";
+import { crossEntropy, divergence, embeddingError, squaredError, tableError, weightedSum } from "../../src/gradient/loss.js";
 import type { Ops } from "../../src/gradient/ops.js";
 import { differentiate, type MissingRule } from "../../src/gradient/sweep.js";
 import { addConstant } from "../../src/ir/build.js";
@@ -39,6 +39,8 @@ export interface RowTerm {
 	readonly count: number;
 	/** Root A of the metric G = A Aᵀ, d×d row-major; the plain square without it. */
 	readonly metric: Float32Array | undefined;
+	/** ‖E‖², where every step looks at the whole table. */
+	readonly energy?: number | undefined;
 }
 
 export interface GraphSpec {
@@ -53,8 +55,13 @@ export interface GraphSpec {
 export interface StudentProgram extends TrainingProgram {
 	readonly shape: BatchShape;
 	readonly parameters: readonly (TrainedParameter & Parameter)[];
-	/** What validation measures: KL divergence in nats per position; of encoders the difference of states as a share of their square. */
+	/**
+	 * What validation measures: KL divergence in nats per position; of the paper's method, which knows no divergence, its cross-entropy;
+	 * of encoders the difference of states as a share of their square.
+	 */
 	readonly measure: Value;
+	/** What the measure reads besides the model's own inputs: the original's output, or labels. */
+	readonly measuredBy: { readonly original: boolean };
 	/** What the loss reads besides the model's own inputs. */
 	readonly learnsFrom: { readonly original: boolean; readonly labels: boolean };
 	/** Sizes of everything that the forward pass computes, in bytes. */
@@ -95,10 +102,11 @@ export async function programAt(whole: WholeModel, shape: BatchShape, spec: Grap
 	const { weights } = recipe;
 	const learnsFrom = { original: whole.kind === "encoder" || weights.kl > 0, labels: whole.kind !== "encoder" && weights.crossEntropy > 0 };
 	const idle = candidates.filter(({ value }) => swept.gradients.get(value)?.dense === undefined);
+	const measuredBy = { original: whole.kind === "encoder" || !recipe.relu };
 	const constants = Object.fromEntries(
 		idle.map(({ value, dims, initial }) => [value.name, { dtype: "float32", dims, data: initial } as const]),
 	);
-	return { graph: ops.graph, loss, measure, parameters, shape, activationBytes, constants, untrained, learnsFrom };
+	return { graph: ops.graph, loss, measure, measuredBy, parameters, shape, activationBytes, constants, untrained, learnsFrom };
 }
 
 function reasonOf([first]: readonly MissingRule[]): string {
@@ -111,7 +119,7 @@ function statesOf(trainable: Trainable, { file, hidden }: Projection): Value {
 	return states;
 }
 
-function objective(trainable: Trainable, factors: readonly Factor[], rows: readonly RowTerm[], { weights }: Recipe) {
+function objective(trainable: Trainable, factors: readonly Factor[], rows: readonly RowTerm[], { weights, relu }: Recipe) {
 	const { ops, output, whole, shape } = trainable;
 	const dims = [shape.batch, shape.length];
 	const teacher = addFeed(trainable, INPUTS.teacher, "float32", ops.dims(output));
@@ -125,13 +133,13 @@ function objective(trainable: Trainable, factors: readonly Factor[], rows: reado
 		measure = shareOf(ops, teacher, output, mask);
 		add(() => measure, Math.max(weights.states, weights.kl));
 	} else {
-		measure = divergence(ops, { teacher, student: output, mask, temperature: 1 });
+		const labels = addFeed(trainable, INPUTS.labels, "int64", dims);
+		const entropy = () => crossEntropy(ops, { logits: output, labels, ignore: -1 });
+		const divergenceAt = (temperature: number) => divergence(ops, { teacher, student: output, mask, temperature });
+		measure = relu ? entropy() : divergenceAt(1);
 		const { temperature } = weights;
-		add(() => (temperature === 1 ? measure : divergence(ops, { teacher, student: output, mask, temperature })), weights.kl);
-		add(
-			() => crossEntropy(ops, { logits: output, labels: addFeed(trainable, INPUTS.labels, "int64", dims), ignore: -1 }),
-			weights.crossEntropy,
-		);
+		add(() => (temperature === 1 && !relu ? measure : divergenceAt(temperature)), weights.kl);
+		add(() => (relu ? measure : entropy()), weights.crossEntropy);
 	}
 	for (const [index, term] of rows.entries()) add(() => rowLoss(trainable, factors, term, index), weights.embedding);
 	return { loss: ops.reshape(weightedSum(ops, terms), []), measure: ops.reshape(measure, []) };
@@ -143,22 +151,24 @@ function shareOf(ops: Ops, teacher: Value, student: Value, mask: Value): Value {
 	return ops.div(squaredError(ops, { teacher, student, mask }), squaredError(ops, { teacher: zero, student: teacher, mask }));
 }
 
-function rowLoss(trainable: Trainable, factors: readonly Factor[], { group, count, metric }: RowTerm, index: number): Value {
+function rowLoss(trainable: Trainable, factors: readonly Factor[], { group, count, metric, energy }: RowTerm, index: number): Value {
 	const { ops } = trainable;
 	const of = (side: "left" | "right") => factors.find((factor) => factor.group === group && factor.factor === side);
 	const [left, right] = [of("left"), of("right")];
 	if (left === undefined || right === undefined) return ops.scalar(0, "float32");
 	const { cols } = group.vocabulary.table;
 	const names = INPUTS.rows(index);
-	const ids = addFeed(trainable, names.ids, "int64", [count]);
-	const original = addFeed(trainable, names.original, "float32", [count, cols]);
-	const weights = addFeed(trainable, names.weights, "float32", [count]);
 	const turned = ({ stored }: Factor) => stored.role.endsWith("T");
+	const plain = (factor: Factor) => (turned(factor) ? ops.transpose(factor.active, [1, 0]) : factor.active);
+	const original = addFeed(trainable, names.original, "float32", [count, cols]);
+	if (energy !== undefined) return tableError(ops, { original, left: plain(left), right: plain(right), energy });
+	const ids = addFeed(trainable, names.ids, "int64", [count]);
+	const weights = addFeed(trainable, names.weights, "float32", [count]);
 	const picked = turned(left) ? ops.transpose(ops.gather(left.active, ids, 1), [1, 0]) : ops.gather(left.active, ids, 0);
 	return embeddingError(ops, {
 		original,
 		left: picked,
-		right: turned(right) ? ops.transpose(right.active, [1, 0]) : right.active,
+		right: plain(right),
 		weights,
 		metric: metric && addConstant(ops.graph, `distemb/metric.${index}`, float32Tensor(metric, [cols, cols])),
 	});

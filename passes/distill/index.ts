@@ -10,6 +10,7 @@ import { keepZeros, measured, nameOf, report, writeAll } from "./outcome.js";
 import { type PhaseName, trainedIn } from "./phases.js";
 import { planOf, type Trainee } from "./plan.js";
 import { openStudent } from "./student.js";
+import { extentOf } from "./validation.js";
 import { floatsOf } from "./write.js";
 
 export type { DistillOptions, LossWeights, TrainedSet } from "./options.js";
@@ -69,7 +70,9 @@ async function train(state: Trainee, whole: WholeModel, options: DistillOptions,
 	const student = await openStudent({ ...plan, courses: opened, threads: context.threads });
 	try {
 		const from = await checkpoint?.load();
-		const { streams, held } = await dataOf(plan, whole, corpus, from, context);
+		const { batch, length } = (programs.at(-1) ?? first).shape;
+		const extent = extentOf(whole.width, options.steps === undefined ? undefined : options.steps * plan.parts * batch * length);
+		const { streams, held } = await dataOf(plan, whole, corpus, extent, from, context);
 		const trained = await runLoop({
 			...context,
 			training: student.training,
@@ -80,7 +83,8 @@ async function train(state: Trainee, whole: WholeModel, options: DistillOptions,
 				partOf: (batch, seed) => student.partOf(courseOf(phase.name), batch, seed),
 			})),
 			partsPerStep: plan.parts,
-			validate: () => student.measure(held),
+			validate: ({ batches, seconds }) => student.measure(held.slice(0, batches), seconds),
+			rounds: extent.rounds,
 			afterStep: keepZeros(first, student),
 			rate: recipe.rate,
 			steps: options.steps,

@@ -8,6 +8,7 @@ import type { TrainingBatch } from "../../src/training/batches.js";
 import type { Checkpoint, CheckpointFacts, CheckpointStore } from "../../src/training/checkpoint.js";
 import { type Phase, phaseAt } from "./phases.js";
 import { arraysOf, snapshotsOf } from "./snapshots.js";
+import { ROUNDS, VALIDATION_SHARE } from "./validation.js";
 
 /** A phase with what it reads and trains. */
 export interface LoopPhase extends Phase {
@@ -23,7 +24,10 @@ export interface LoopOptions {
 	/** At least one. Each begins with the best of the one before, with a rate and moments of its own. */
 	readonly phases: readonly LoopPhase[];
 	readonly partsPerStep: number;
-	readonly validate: () => Promise<number>;
+	/** On the first so many batches of the validation part; without a number on all, or those that are done in so many seconds. */
+	readonly validate: (extent: { readonly batches?: number | undefined; readonly seconds?: number | undefined }) => Promise<Validated>;
+	/** Validations in the course of a budget of steps; the most in one of minutes. */
+	readonly rounds: number;
 	/** Called after every step, on the parameters in place. */
 	readonly afterStep: () => void;
 	readonly rate: number;
@@ -40,10 +44,14 @@ export interface LoopOptions {
 	readonly from: Checkpoint | undefined;
 }
 
+export interface Validated {
+	readonly mean: number;
+	/** Batches that it is the mean of. */
+	readonly batches: number;
+}
+
 export type Trained = Pick<Distillation, "curve" | "best" | "stopped" | "rollbacks" | "tokens">;
 
-/** Validations in the course of a budget. */
-const VALIDATIONS = 20;
 /** Validations without a better one that end the training. */
 const PATIENCE = 6;
 /** A loss so many times the first is a divergence. */
@@ -53,8 +61,10 @@ const MOST_ROLLBACKS = 8;
 const WARM_UP = 0.03;
 /** A schedule by the clock has so many ticks. */
 const TICKS = 10_000;
-/** Seconds between two checkpoints. */
-const CHECKPOINT_SECONDS = 600;
+/** Seconds between two checkpoints, at least, … */
+const CHECKPOINT_SECONDS = 120;
+/** … and as a multiple of what saving one takes. */
+const CHECKPOINT_SAVINGS = 100;
 
 /** Trains; the parameters end as they were at the best validation. @throws DistembError `interrupted`, with a checkpoint left behind */
 export async function runLoop(options: LoopOptions): Promise<Trained> {
@@ -69,7 +79,10 @@ class Loop {
 	private best: Snapshot;
 	/** Clock time at which training would have begun, had it never been interrupted. */
 	private readonly began: number;
-	private saved = performance.now();
+	/** When a checkpoint was saved, and the milliseconds that it took. */
+	private saved = { at: performance.now(), took: 0 };
+	/** Seconds that the last validation took. */
+	private validating = 0;
 	private validatedAt = 0;
 	/** In the data, after the last finished step. */
 	private place: LoopPhase["batches"]["place"];
@@ -78,6 +91,7 @@ class Loop {
 		const { training, from } = options;
 		this.facts = {
 			phase: 0,
+			held: undefined,
 			step: 0,
 			tokens: 0,
 			rollbacks: 0,
@@ -120,7 +134,7 @@ class Loop {
 				if (isOver) this.enter(this.facts.phase + 1);
 				else stopped ??= this.isOnPlateau() ? "plateau" : undefined;
 			}
-			if (performance.now() - this.saved > 1000 * CHECKPOINT_SECONDS) await this.save();
+			if (this.isCheckpointDue()) await this.save();
 		}
 		options.training.restore(this.best);
 		const { curve, best, rollbacks, tokens } = this.facts;
@@ -210,18 +224,21 @@ class Loop {
 
 	/** By steps where the budget is in steps, so that the clock changes nothing. */
 	private isValidationDue(): boolean {
-		const { steps } = this.options;
+		const { steps, minutes, rounds } = this.options;
 		const { step } = this.facts;
-		if (steps !== undefined && this.options.minutes === undefined)
-			return step - this.validatedAt >= Math.max(1, Math.ceil(steps / VALIDATIONS));
+		if (steps !== undefined && minutes === undefined) return step - this.validatedAt >= Math.max(1, Math.ceil(steps / rounds));
 		const last = this.facts.curve.at(-1)?.seconds ?? 0;
-		const all = Math.min((this.options.minutes ?? 0) * 60);
-		return this.seconds() - last >= all / VALIDATIONS;
+		return this.seconds() - last >= Math.max((60 * (minutes ?? 0)) / rounds, this.validating / VALIDATION_SHARE);
+	}
+
+	private isCheckpointDue(): boolean {
+		const { at, took } = this.saved;
+		return performance.now() - at > Math.max(1000 * CHECKPOINT_SECONDS, CHECKPOINT_SAVINGS * took);
 	}
 
 	private async validate(rate: number): Promise<void> {
-		const { training, validate } = this.options;
-		const validation = await validate();
+		const { training } = this.options;
+		const validation = await this.measured();
 		const { step, lossSum, lossCount, curve, best, stale } = this.facts;
 		const loss = lossCount > 0 ? lossSum / lossCount : (curve.at(-1)?.loss ?? Number.NaN);
 		const point = { phase: this.phase.name, step, seconds: this.seconds(), loss, validation, rate };
@@ -236,6 +253,17 @@ class Loop {
 			stale: better ? 0 : stale + 1,
 		};
 		this.validatedAt = step;
+	}
+
+	/** The first by the clock takes what it can look at in its share of the time; all others look at the same. */
+	private async measured(): Promise<number> {
+		const { validate, minutes } = this.options;
+		const seconds = minutes === undefined ? undefined : (60 * minutes * VALIDATION_SHARE) / ROUNDS.least;
+		const began = performance.now();
+		const { mean, batches } = await validate(this.facts.held === undefined ? { seconds } : { batches: this.facts.held });
+		this.validating = (performance.now() - began) / 1000;
+		this.facts = { ...this.facts, held: batches };
+		return mean;
 	}
 
 	private report(loss: number): void {
@@ -262,9 +290,10 @@ class Loop {
 
 	private async save(): Promise<void> {
 		const { store, training, run } = this.options;
-		this.saved = performance.now();
+		const began = performance.now();
 		const facts = { ...this.facts, ...this.place, run, seconds: this.seconds(), updates: training.steps };
 		await store?.save({ facts, arrays: arraysOf(training, this.best) });
+		this.saved = { at: performance.now(), took: performance.now() - began };
 	}
 }
 

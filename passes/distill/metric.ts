@@ -1,10 +1,11 @@
-// What calibration says about errors of the table: which rows matter, and in which directions.
+// What calibration says about errors of the table: which rows matter, and in which directions; the objective of the closed form.
 import { ridgedCholesky } from "../../src/linalg/cholesky.js";
-import type { Calibration } from "../../src/state.js";
+import { objectiveOf, termsOf } from "../../src/linalg/objective.js";
+import type { Calibration, Side } from "../../src/state.js";
 
 export interface Metric {
-	/** How much each row matters, [V]; any scale. */
-	readonly frequency: Float64Array;
+	/** How much each row matters, [V]; sums to 1. */
+	readonly frequency: Float32Array;
 	/** Root A of G = A Aᵀ, d×d row-major. Undefined: G = I. */
 	readonly root: Float32Array | undefined;
 }
@@ -12,29 +13,11 @@ export interface Metric {
 /** Added to G's diagonal, as a share of its mean (math.md §3). */
 const RIDGE = 1e-3;
 
-/** One metric for both sides: G = (Σq) M + (ΣD) C, rows weighted by what both sides lose in them (math.md §3). */
-export function metricOf({ frequency, gradientMoment, spread, hiddenMoment, vocabulary }: Calibration): Metric {
-	const { rows, cols } = vocabulary.table;
-	const sides = [
-		{ weights: frequency, moment: gradientMoment },
-		{ weights: spread, moment: hiddenMoment },
-	];
-	const total = new Float64Array(rows);
-	const metric = new Float64Array(cols * cols);
-	let known = false;
-	for (const { weights, moment } of sides) {
-		if (weights === undefined) continue;
-		const sum = weights.reduce((all, weight) => all + weight, 0);
-		const trace = moment === undefined ? cols : traceOf(moment, cols);
-		for (let row = 0; row < rows; row++) total[row] = (total[row] ?? 0) + trace * (weights[row] ?? 0);
-		for (let at = 0; at < metric.length; at++) metric[at] = (metric[at] ?? 0) + sum * (moment?.[at] ?? Number(at % (cols + 1) === 0));
-		known ||= moment !== undefined;
-	}
-	return { frequency: total, root: known ? Float32Array.from(ridgedCholesky(metric, cols, RIDGE)) : undefined };
-}
-
-function traceOf(moment: Float64Array, size: number): number {
-	let trace = 0;
-	for (let at = 0; at < size; at++) trace += moment[at * (size + 1)] ?? 0;
-	return trace;
+/** The weights and the metric that the factors of `side` were reconstructed in; undefined if the calibration knows nothing of it. */
+export function metricOf(calibration: Calibration, side: Side): Metric | undefined {
+	const { cols } = calibration.vocabulary.table;
+	const objective = objectiveOf(termsOf(calibration, side), cols);
+	if (objective === undefined) return undefined;
+	const { rowWeights, metric } = objective;
+	return { frequency: rowWeights, root: metric && Float32Array.from(ridgedCholesky(metric, cols, RIDGE)) };
 }

@@ -7,7 +7,7 @@ import { programAt, type StudentProgram } from "./graph.js";
 import { metricOf } from "./metric.js";
 import { type DistillOptions, type Recipe, recipeOf } from "./options.js";
 import { type Phase, phasesOf } from "./phases.js";
-import { type RowSource, rowSource } from "./rows.js";
+import { type RowSource, rowSource, wholeTable } from "./rows.js";
 import { inParts, type Sizes, sizesOf } from "./shapes.js";
 import { type Sharing, sharingOf } from "./sharing.js";
 import { tokenFrequency } from "./tables.js";
@@ -110,14 +110,22 @@ function allowed(recipe: Recipe, { unproved }: Sharing, { log }: PassContext): R
 	return { ...recipe, train: "factors" };
 }
 
-async function rowSourcesOf(state: Trainee, { weights, relu }: Recipe, corpus: Corpus, { seed }: PassContext) {
+async function rowSourcesOf(state: Trainee, { weights, relu }: Recipe, corpus: Corpus, { seed, log }: PassContext) {
 	if (weights.embedding === 0) return [];
 	const sources: RowSource[] = [];
 	for (const group of state.groups) {
 		const calibration = state.calibrations?.find(({ vocabulary }) => vocabulary === group.vocabulary);
-		const known = relu || calibration === undefined ? undefined : metricOf(calibration);
-		const frequency = relu ? undefined : (known?.frequency ?? (await tokenFrequency(corpus, group.vocabulary.table.rows)));
-		sources.push(rowSource(group, { frequency, metric: known?.root, relative: !relu, seed }));
+		if (relu) {
+			const sampled = () => rowSource(group, { frequency: undefined, metric: undefined, relative: false, seed });
+			const source = wholeTable(group) ?? sampled();
+			if (source.energy === undefined)
+				log(`embedding distillation sees ${source.count} rows of "${group.vocabulary.name}" a step, drawn alike`);
+			sources.push(source);
+			continue;
+		}
+		const known = calibration && metricOf(calibration, group.side);
+		const frequency = known?.frequency ?? (await tokenFrequency(corpus, group.vocabulary.table.rows));
+		sources.push(rowSource(group, { frequency, metric: known?.root, relative: true, seed }));
 	}
 	return sources;
 }

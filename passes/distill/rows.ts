@@ -1,4 +1,5 @@
 // Rows of the table that a step of embedding distillation looks at: half of them as often as they are met, half all alike.
+import { rowBlocks } from "../../src/linalg/rows.js";
 import { uniform } from "../../src/random.js";
 import { tensorOf } from "../../src/runtime/numbers.js";
 import type { Feeds } from "../../src/runtime/session.js";
@@ -15,7 +16,7 @@ export interface RowSource extends RowTerm {
 
 export interface RowOptions {
 	/** How often each row is met, any scale; undefined: all rows alike. */
-	readonly frequency: Float64Array | undefined;
+	readonly frequency: Float64Array | Float32Array | undefined;
 	readonly metric: Float32Array | undefined;
 	/** True: the loss is a share of what the table holds; false: the plain mean over its rows, as in the paper. */
 	readonly relative: boolean;
@@ -44,11 +45,26 @@ export function rowSource(group: FactorGroup, { frequency, metric, relative, see
 	};
 }
 
+/** Elements of a table that a step of the paper's embedding distillation looks at as a whole. */
+const WHOLE_TABLE = 2 ** 24;
+
+/** All rows of a table at every step, each alike; undefined for a table too large for it. */
+export function wholeTable(group: FactorGroup): RowSource | undefined {
+	const { table } = group.vocabulary;
+	if (table.rows * table.cols > WHOLE_TABLE) return undefined;
+	const data = new Float32Array(table.rows * table.cols);
+	for (const { start, values } of rowBlocks(table)) data.set(values, start * table.cols);
+	const original = { dtype: "float32", dims: [table.rows, table.cols], data } as const;
+	const sum = data.reduce((squares, element) => squares + element * element, 0);
+	return { group, count: table.rows, metric: undefined, energy: sum, feeds: (index) => ({ [INPUTS.rows(index).original]: original }) };
+}
+
 type Draw = (random: () => number, at: number) => number;
 
 /** Even places draw by frequency, odd ones uniformly. */
-function sampler(frequency: Float64Array | undefined, rows: number): Draw {
-	const total = frequency?.reduce((sum, weight) => sum + weight, 0) ?? 0;
+function sampler(frequency: RowOptions["frequency"], rows: number): Draw {
+	let total = 0;
+	for (const weight of frequency ?? []) total += weight;
 	if (frequency === undefined || !(total > 0)) return (random) => Math.floor(random() * rows);
 	const ends = new Float64Array(rows);
 	let sum = 0;

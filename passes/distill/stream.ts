@@ -121,11 +121,8 @@ export class RepeatedStream {
 	}
 }
 
-/** Positions that validation looks at, at least; if there are so many. */
-const VALIDATION_POSITIONS = 4096;
-
-/** The same batches each time: the beginning of the validation part, in its own order. */
-export async function validationBatches({ kind, corpus, shapes, seed, signal }: StreamOptions): Promise<TrainingBatch[]> {
+/** The same batches each time: the beginning of the validation part, in its own order, of at least so many positions if there are. */
+export async function validationBatches({ kind, corpus, shapes, seed, signal }: StreamOptions, least: number): Promise<TrainingBatch[]> {
 	const found: TrainingBatch[] = [];
 	let positions = 0;
 	for await (const batch of trainingBatches(kind, corpus, {
@@ -137,7 +134,7 @@ export async function validationBatches({ kind, corpus, shapes, seed, signal }: 
 	})) {
 		found.push(batch);
 		positions += batch.count;
-		if (positions >= VALIDATION_POSITIONS) break;
+		if (positions >= least) break;
 	}
 	return found;
 }

@@ -8,6 +8,7 @@ import { openTraining, type Part, type Training } from "../../src/runtime/traini
 import type { TrainingBatch } from "../../src/training/batches.js";
 import { INPUTS, type StudentProgram } from "./graph.js";
 import type { Lessons } from "./lessons.js";
+import type { Validated } from "./loop.js";
 import type { Recipe } from "./options.js";
 import type { RowSource } from "./rows.js";
 
@@ -56,22 +57,30 @@ export class Student {
 		return { feeds, program: index, weight: batch.count };
 	}
 
-	/** Mean of what validation measures over the positions of `batches`. */
-	async measure(batches: readonly TrainingBatch[]): Promise<number> {
+	/**
+	 * Mean of what validation measures over the positions of `batches`, at least one.
+	 * @param seconds what is done after so many is enough; undefined: all
+	 */
+	async measure(batches: readonly TrainingBatch[], seconds = Number.POSITIVE_INFINITY): Promise<Validated> {
 		const [course] = this.options.courses;
 		if (course === undefined) throw new DistembError("internal", "nothing is trained");
 		const { programs, lessons } = course;
 		let sum = 0;
 		let positions = 0;
+		let done = 0;
+		const end = performance.now() + 1000 * seconds;
 		for (const batch of batches) {
 			const program = programFor(programs, batch);
 			const session = await this.forwardOf(program);
 			const fixed = { ...(await lessons.reads(batch)), ...program.constants, ...this.training.parameterFeeds };
-			const results = await session.run({ ...fixed, ...(await taught(lessons, batch)) }, [program.measure.name]);
+			const read = program.measuredBy.original ? await taught(lessons, batch) : { [INPUTS.labels]: ids(batch) };
+			const results = await session.run({ ...fixed, ...read }, [program.measure.name]);
 			sum += batch.count * Number(results[program.measure.name]?.data[0] ?? Number.NaN);
 			positions += batch.count;
+			done++;
+			if (performance.now() > end) break;
 		}
-		return sum / positions;
+		return { mean: sum / positions, batches: done };
 	}
 
 	private async forwardOf(program: StudentProgram): Promise<Session> {

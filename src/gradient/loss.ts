@@ -124,6 +124,41 @@ export function embeddingError(ops: Ops, { original, left, right, weights, metri
 	});
 }
 
+export interface TableInputs {
+	/** The original table E, [V, d]. */
+	readonly original: Value;
+	/** Left factor U, [V, r]. */
+	readonly left: Value;
+	/** Right factor W, [r, d]. */
+	readonly right: Value;
+	/** ‖E‖². */
+	readonly energy: number;
+}
+
+/**
+ * Embedding distillation over all rows alike: (1/V) ‖E − UW‖², Distilled Embedding's L_ED. Trains `left` and `right`.
+ *
+ * ‖E‖² − 2⟨U, EWᵀ⟩ + ⟨UᵀU, WWᵀ⟩: nothing of the table's own size is computed, in two of the three large products.
+ */
+export function tableError(ops: Ops, { original, left, right, energy }: TableInputs): Value {
+	const rows = ops.dims(original)[0] ?? 1;
+	const projected = ops.gemm(original, right, { transB: true });
+	const [leftGram, rightGram] = [ops.gemm(left, left, { transA: true }), ops.gemm(right, right, { transB: true })];
+	const crossed = ops.total(ops.mul(left, projected));
+	const squared = ops.total(ops.mul(leftGram, rightGram));
+	const loss = ops.mul(ops.add(ops.sub(squared, ops.mul(crossed, 2)), energy), 1 / rows);
+	return ops.gradientByHand(loss, {
+		inputs: [left, right],
+		backward: (g) => {
+			const scale = ops.mul(ops.reshape(g, [1, 1]), 2 / rows);
+			return [
+				ops.mul(ops.sub(ops.gemm(left, rightGram), projected), scale),
+				ops.mul(ops.sub(ops.gemm(leftGram, right), ops.gemm(left, original, { transA: true })), scale),
+			];
+		},
+	});
+}
+
 /** Σ factor · loss of several losses. */
 export function weightedSum(ops: Ops, terms: readonly { readonly loss: Value; readonly factor: number }[]): Value {
 	return ops.addAll(terms.map(({ loss, factor }) => (factor === 1 ? loss : ops.mul(loss, factor))));

@@ -7,6 +7,8 @@ export interface CheckpointFacts {
 	readonly run: string;
 	/** Place of the phase under way among the run's phases. */
 	readonly phase: number;
+	/** Batches of the validation part that are looked at; undefined before the first time. */
+	readonly held: number | undefined;
 	/** Steps done. */
 	readonly step: number;
 	/** Steps of the optimizer in this phase; fewer after a rollback. */

@@ -1,6 +1,6 @@
 // Losses against their definitions in plain arithmetic, and their hand-made gradients against central differences.
 import { describe, expect, it } from "vitest";
-import { crossEntropy, divergence, embeddingError, squaredError, weightedSum } from "../../src/gradient/loss.js";
+import { crossEntropy, divergence, embeddingError, squaredError, tableError, weightedSum } from "../../src/gradient/loss.js";
 import type { Ops } from "../../src/gradient/ops.js";
 import { differentiate } from "../../src/gradient/sweep.js";
 import type { Value } from "../../src/ir/graph.js";
@@ -121,6 +121,28 @@ describe("squaredError", () => {
 		const square = (row: number) =>
 			(rows(student)[row] ?? []).reduce((sum, element, index) => sum + (element - (rows(teacher)[row]?.[index] ?? 0)) ** 2, 0);
 		expect(loss).toBeCloseTo((square(0) + square(1) + square(3)) / 15, 12);
+		expect(Math.max(...errors)).toBeLessThan(1e-6);
+	});
+});
+
+describe("tableError", () => {
+	it("is_the_mean_over_rows_of_squared_residuals", async () => {
+		const feeds = { original: random([4, 3], 5), left: random([4, 2], 3), right: random([2, 3], 4) };
+		const [e, u, w] = [rows(feeds.original), rows(feeds.left), rows(feeds.right)];
+		const energy = e.flat().reduce((sum, element) => sum + element * element, 0);
+		const { loss, errors } = await checked(
+			"left: float64[4, 2], right: float64[2, 3], original: float64[4, 3]",
+			feeds,
+			["left", "right"],
+			(ops, value) => tableError(ops, { original: value("original"), left: value("left"), right: value("right"), energy }),
+		);
+		const squares = e.map((row, at) =>
+			row.reduce((sum, element, column) => {
+				const product = [0, 1].reduce((dot, k) => dot + (u[at]?.[k] ?? 0) * (w[k]?.[column] ?? 0), 0);
+				return sum + (element - product) ** 2;
+			}, 0),
+		);
+		expect(loss).toBeCloseTo(squares.reduce((sum, square) => sum + square, 0) / 4, 12);
 		expect(Math.max(...errors)).toBeLessThan(1e-6);
 	});
 });

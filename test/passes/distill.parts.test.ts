@@ -2,14 +2,16 @@
 import { describe, expect, it } from "vitest";
 import { balance } from "../../passes/distill/balance.js";
 import { metricOf } from "../../passes/distill/metric.js";
-import { rowSource } from "../../passes/distill/rows.js";
+import { rowSource, wholeTable } from "../../passes/distill/rows.js";
 import { inParts, MOST_ACTIVATIONS, sizesOf } from "../../passes/distill/shapes.js";
 import { sharingOf } from "../../passes/distill/sharing.js";
 import { zeroRows } from "../../passes/distill/tables.js";
+import { extentOf } from "../../passes/distill/validation.js";
 import { writeBack } from "../../passes/distill/write.js";
 import { addInitializer, createModel } from "../../src/ir/edit.js";
 import type { Value } from "../../src/ir/graph.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
+import { objectiveOf, termsOf } from "../../src/linalg/objective.js";
 import type { FactorGroup, FactorValue, ModelFile, Vocabulary } from "../../src/state.js";
 import type { Corpus } from "../../src/training/corpus.js";
 import type { WholeModel } from "../../src/training/whole.js";
@@ -153,6 +155,14 @@ describe("rowSource", () => {
 		expect(source.feeds(0, 6)).not.toEqual(feeds);
 	});
 
+	it("holds_a_table_as_a_whole_unless_it_is_too_large", () => {
+		const { count, energy, feeds } = wholeTable({ vocabulary: { table: tableOf(Float32Array.of(1, 2, 3, 4), 2, 2) } } as FactorGroup) ?? {};
+		expect({ count, energy }).toEqual({ count: 2, energy: 30 });
+		expect(feeds?.(1, 7)).toEqual({ "distemb/rows.1/original": { dtype: "float32", dims: [2, 2], data: Float32Array.of(1, 2, 3, 4) } });
+		const large = { ...tableOf(new Float32Array(4), 2, 2), rows: 2 ** 23 + 1 };
+		expect(wholeTable({ vocabulary: { table: large } } as FactorGroup)).toBeUndefined();
+	});
+
 	it("weighs_so_that_a_student_of_zeros_loses_one", () => {
 		const frequency = new Float64Array(4000).fill(1);
 		const feeds = rowSource(group, { frequency, metric: undefined, relative: true, seed: 1 }).feeds(0, 1);
@@ -163,20 +173,48 @@ describe("rowSource", () => {
 });
 
 describe("metricOf", () => {
-	it("adds_both_sides_weighted_by_what_they_read", () => {
-		const vocabulary = { table: tableOf(new Float32Array(4), 2, 2) } as Vocabulary;
-		const known = { vocabulary, tokens: 10, source: "data" as const };
-		const { frequency, root } = metricOf({
-			...known,
-			frequency: Float64Array.of(0.5, 0.5),
-			gradientMoment: Float64Array.of(2, 0, 0, 2),
-			spread: Float64Array.of(0.1, 0.2),
-			hiddenMoment: Float64Array.of(10, 0, 0, 20),
-		});
-		expect([...frequency].map((value) => Math.round(value * 1e6) / 1e6)).toEqual([0.5 * 4 + 0.1 * 30, 0.5 * 4 + 0.2 * 30]);
+	const vocabulary = { table: tableOf(new Float32Array(4), 2, 2) } as Vocabulary;
+	const calibration = {
+		...{ vocabulary, tokens: 10, source: "data" as const },
+		frequency: Float64Array.of(0.5, 0.5),
+		gradientMoment: Float64Array.of(2, 0, 0, 2),
+		spread: Float64Array.of(0.1, 0.3),
+		hiddenMoment: Float64Array.of(10, 0, 0, 20),
+	};
+
+	it("is_the_objective_of_the_closed_form", () => {
+		const { frequency, root } = metricOf(calibration, "both") ?? {};
+		const objective = objectiveOf(termsOf(calibration, "both"), 2);
+		expect(frequency).toEqual(objective?.rowWeights);
 		const [a = 0, b, c = 0, d = 0] = root ?? [];
 		expect(b).toBe(0);
-		expect((c * c + d * d) / (a * a)).toBeCloseTo((2 + 0.3 * 20) / (2 + 0.3 * 10), 2);
+		const [first = 0, , , last = 0] = objective?.metric ?? [];
+		const ridge = (1e-3 * (first + last)) / 2;
+		expect((c * c + d * d) / (a * a)).toBeCloseTo((last + ridge) / (first + ridge), 5);
+	});
+
+	it("looks_at_the_side_that_the_factors_serve", () => {
+		const [input, output] = (["input", "output"] as const).map((side) => metricOf(calibration, side));
+		expect(input?.frequency).toEqual(Float32Array.of(0.5, 0.5));
+		expect(output?.frequency).toEqual(Float32Array.of(0.25, 0.75));
+		expect(metricOf({ ...calibration, frequency: undefined }, "input")).toBeUndefined();
+	});
+});
+
+describe("extentOf", () => {
+	it("takes_a_tenth_of_the_training_at_most", () => {
+		for (const trained of [50_000, 300_000, 5_000_000]) {
+			const { positions, rounds } = extentOf(6144, trained);
+			// A forward pass of student and original costs half of a step.
+			expect((0.5 * positions * rounds) / trained).toBeLessThanOrEqual(0.1);
+			expect(rounds).toBeGreaterThanOrEqual(4);
+		}
+	});
+
+	it("looks_at_fewer_positions_of_large_vocabularies", () => {
+		expect(extentOf(6144, undefined).positions).toBe(4096);
+		expect(extentOf(49_152, undefined).positions).toBe(1365);
+		expect(extentOf(1_000_000, undefined).positions).toBe(512);
 	});
 });
 

@@ -70,7 +70,8 @@ describe("training", () => {
 	beforeAll(async () => {
 		student = await openStudent({ folder: FOLDER, rank: 32, threads: 2, batch: 4, length: 32 });
 		open.push(student);
-	});
+		// It runs four passes and opens two sessions: more than the 10 seconds of a hook where other work shares the processor.
+	}, 60_000);
 
 	it("trains_every_factor", () => {
 		const { untrained, parameters } = student.distillation;
