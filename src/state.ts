@@ -268,6 +268,8 @@ export interface CurvePoint {
 }
 
 export interface Distillation {
+	/** What {@link CurvePoint.validation} is. */
+	readonly measures: "divergence" | "crossEntropy" | "states";
 	/** The first is the untrained student. */
 	readonly curve: readonly CurvePoint[];
 	/** Steps after which the factors are as they were kept. */

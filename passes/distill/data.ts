@@ -4,10 +4,10 @@ import type { Reconstructed } from "../../src/state.js";
 import type { TrainingBatch } from "../../src/training/batches.js";
 import type { Checkpoint } from "../../src/training/checkpoint.js";
 import type { Corpus } from "../../src/training/corpus.js";
-import { openOriginal } from "../../src/training/original.js";
+import { type Original, openOriginal } from "../../src/training/original.js";
 import { openTeacher } from "../../src/training/teacher.js";
 import type { WholeModel } from "../../src/training/whole.js";
-import { headLessons, type Lessons, wholeLessons } from "./lessons.js";
+import { headLessons, type Lessons, shapeName, statesLessons, wholeLessons } from "./lessons.js";
 import type { Plan } from "./plan.js";
 import { BatchStream, RepeatedStream, validationBatches } from "./stream.js";
 import type { Extent } from "./validation.js";
@@ -46,15 +46,21 @@ export async function dataOf(
 export async function lessonsOf(
 	{ path }: Reconstructed,
 	model: WholeModel,
-	{ whole, head }: Plan,
+	{ whole, head, states }: Plan,
 	{ threads }: PassContext,
 ): Promise<{ readonly whole: Lessons | undefined; readonly head: Lessons | undefined }> {
 	const ofHead = head && headLessons(await openOriginal(path, head.projection, head.program.shape, threads));
 	if (whole.length === 0) return { whole: undefined, head: ofHead };
+	const originals = new Map<string, Original>();
 	try {
+		if (states !== undefined) {
+			for (const { shape } of whole) originals.set(shapeName(shape), await openOriginal(path, states, shape, threads));
+			return { whole: statesLessons(model, originals), head: ofHead };
+		}
 		return { whole: wholeLessons(model, await openTeacher(path, { threads })), head: ofHead };
 	} catch (error) {
 		await ofHead?.close();
+		for (const original of originals.values()) await original.close();
 		throw error;
 	}
 }

@@ -8,7 +8,7 @@ import type { Value } from "../../src/ir/graph.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
 import type { Feeds } from "../../src/runtime/session.js";
 import type { TrainedParameter, TrainingProgram } from "../../src/runtime/training/program.js";
-import type { FactorGroup, Projection } from "../../src/state.js";
+import type { Distillation, FactorGroup, Projection } from "../../src/state.js";
 import type { BatchShape } from "../../src/training/batches.js";
 import { cutAt } from "../../src/training/original.js";
 import { type Trainable, trainableOf } from "../../src/training/trainable.js";
@@ -20,6 +20,8 @@ import { addFeed, bodyParameters, bodyTensors, type Factor, factorInputs, type P
 export const INPUTS = {
 	/** The original's logits or states, float32 [batch, length, width]. */
 	teacher: "distemb/teacher",
+	/** The original's states at its head, float32 of the student's sizes. */
+	states: "distemb/original.states",
 	/** Weight of each position, float32 [batch, length]. */
 	weights: "distemb/weights",
 	/** What is right at each position, int64 [batch, length]; −1: nothing. */
@@ -49,6 +51,8 @@ export interface GraphSpec {
 	readonly recipe: Recipe;
 	/** Train this head on states, instead of the whole model on tokens. */
 	readonly head?: Projection | undefined;
+	/** Compare the states that meet this head, by the weight of the recipe. */
+	readonly states?: Projection | undefined;
 	readonly threads: number;
 }
 
@@ -60,10 +64,10 @@ export interface StudentProgram extends TrainingProgram {
 	 * of encoders the difference of states as a share of their square.
 	 */
 	readonly measure: Value;
-	/** What the measure reads besides the model's own inputs: the original's output, or labels. */
-	readonly measuredBy: { readonly original: boolean };
+	/** `crossEntropy` reads labels, the others what the original gives. */
+	readonly measures: Distillation["measures"];
 	/** What the loss reads besides the model's own inputs. */
-	readonly learnsFrom: { readonly original: boolean; readonly labels: boolean };
+	readonly learnsFrom: { readonly original: boolean; readonly labels: boolean; readonly states: boolean };
 	/** Sizes of everything that the forward pass computes, in bytes. */
 	readonly activationBytes: number;
 	/** What stays as it is, though it is an input: parameters without a gradient. */
@@ -81,7 +85,8 @@ export async function programAt(whole: WholeModel, shape: BatchShape, spec: Grap
 	const factors = factorInputs(trainable, groups, recipe.relu);
 	const body = head === undefined ? bodyParameters(trainable, bodyTensors(trainable, factors, recipe.train), recipe) : [];
 	if (head !== undefined) cutAt(trainable, statesOf(trainable, head));
-	const { loss, measure } = objective(trainable, factors, rows, recipe);
+	const states = head === undefined && spec.states !== undefined ? statesPerToken(trainable, spec.states) : undefined;
+	const { loss, measure } = objective(trainable, factors, rows, states, recipe);
 	const candidates: Parameter[] = [
 		...factors.map((stored) => ({ value: stored.value, dims: stored.dims, initial: stored.initial, rate: 1, decays: true, stored })),
 		...body,
@@ -96,17 +101,24 @@ export async function programAt(whole: WholeModel, shape: BatchShape, spec: Grap
 		return gradient === undefined ? [] : [{ ...parameter, gradient }];
 	});
 	const untrained = [
+		...(head === undefined && spec.states !== undefined && states === undefined
+			? ["states at the head: they are not one for each token"]
+			: []),
 		...swept.untrainable.map(({ parameter, because }) => `${parameter.name}: ${reasonOf(because)}`),
 		...[...swept.gradients].flatMap(([{ name }, { lacks }]) => (lacks.length === 0 ? [] : [`${name}, in part: ${reasonOf(lacks)}`])),
 	];
 	const { weights } = recipe;
-	const learnsFrom = { original: whole.kind === "encoder" || weights.kl > 0, labels: whole.kind !== "encoder" && weights.crossEntropy > 0 };
+	const learnsFrom = {
+		original: whole.kind === "encoder" || weights.kl > 0,
+		labels: whole.kind !== "encoder" && weights.crossEntropy > 0,
+		states: states !== undefined,
+	};
 	const idle = candidates.filter(({ value }) => swept.gradients.get(value)?.dense === undefined);
-	const measuredBy = { original: whole.kind === "encoder" || !recipe.relu };
+	const measures = whole.kind === "encoder" ? "states" : recipe.relu ? "crossEntropy" : "divergence";
 	const constants = Object.fromEntries(
 		idle.map(({ value, dims, initial }) => [value.name, { dtype: "float32", dims, data: initial } as const]),
 	);
-	return { graph: ops.graph, loss, measure, measuredBy, parameters, shape, activationBytes, constants, untrained, learnsFrom };
+	return { graph: ops.graph, loss, measure, measures, parameters, shape, activationBytes, constants, untrained, learnsFrom };
 }
 
 function reasonOf([first]: readonly MissingRule[]): string {
@@ -119,7 +131,21 @@ function statesOf(trainable: Trainable, { file, hidden }: Projection): Value {
 	return states;
 }
 
-function objective(trainable: Trainable, factors: readonly Factor[], rows: readonly RowTerm[], { weights, relu }: Recipe) {
+/** The student's states at its head, if there is one vector for each token. */
+function statesPerToken(trainable: Trainable, { file, hidden }: Projection): Value | undefined {
+	const { ops, shape } = trainable;
+	const states = trainable.copyOf(file, hidden);
+	const vectors = states === undefined ? [] : ops.dims(states).slice(0, -1);
+	return vectors.reduce((product, size) => product * size, 1) === shape.batch * shape.length ? states : undefined;
+}
+
+function objective(
+	trainable: Trainable,
+	factors: readonly Factor[],
+	rows: readonly RowTerm[],
+	states: Value | undefined,
+	{ weights, relu }: Recipe,
+) {
 	const { ops, output, whole, shape } = trainable;
 	const dims = [shape.batch, shape.length];
 	const teacher = addFeed(trainable, INPUTS.teacher, "float32", ops.dims(output));
@@ -140,6 +166,10 @@ function objective(trainable: Trainable, factors: readonly Factor[], rows: reado
 		const { temperature } = weights;
 		add(() => (temperature === 1 && !relu ? measure : divergenceAt(temperature)), weights.kl);
 		add(() => (relu ? measure : entropy()), weights.crossEntropy);
+		if (states !== undefined) {
+			const original = addFeed(trainable, INPUTS.states, "float32", ops.dims(states));
+			add(() => shareOf(ops, original, states, whole.roles.timeMajor ? ops.transpose(mask, [1, 0]) : mask), weights.states);
+		}
 	}
 	for (const [index, term] of rows.entries()) add(() => rowLoss(trainable, factors, term, index), weights.embedding);
 	return { loss: ops.reshape(weightedSum(ops, terms), []), measure: ops.reshape(measure, []) };

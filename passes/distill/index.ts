@@ -95,7 +95,12 @@ async function train(state: Trainee, whole: WholeModel, options: DistillOptions,
 		});
 		for (const stream of streams) await stream.close();
 		if (trained.best.step > 0) writeAll(first, student, sharing, recipe);
-		const distillation = { ...trained, trained: first.parameters.map(({ value }) => value.name), untrained: first.untrained };
+		const distillation = {
+			measures: first.measures,
+			...trained,
+			trained: first.parameters.map(({ value }) => value.name),
+			untrained: first.untrained,
+		};
 		report(distillation, Math.max(...streams.map(({ tooLong }) => tooLong)), context);
 		return { ...state, distillation, reconstructions: await measured(state, context) };
 	} finally {

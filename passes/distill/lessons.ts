@@ -1,4 +1,5 @@
 // What the student's graph reads for a batch, and what the original says to it: of whole models, or of their heads on kept states.
+import { DistembError } from "../../src/errors.js";
 import type { EngineTensor, Feeds } from "../../src/runtime/session.js";
 import { feedsFor, type TrainingBatch } from "../../src/training/batches.js";
 import { type Original, STATES } from "../../src/training/original.js";
@@ -9,6 +10,8 @@ export interface Lessons {
 	readonly reads: (batch: TrainingBatch) => Promise<Feeds>;
 	/** The original's logits or states; the next call may write into the same tensor. */
 	readonly teach: (batch: TrainingBatch) => Promise<EngineTensor>;
+	/** The original's states at its head, where they are asked for. */
+	readonly states?: (batch: TrainingBatch) => Promise<EngineTensor>;
 	readonly close: () => Promise<void>;
 }
 
@@ -19,6 +22,26 @@ export function wholeLessons({ roles }: WholeModel, teacher: Teacher): Lessons {
 		close: () => teacher.close(),
 	};
 }
+
+/** Whole models whose states are compared too: the original, cut at its head, at each shape that {@link shapeName} names. */
+export function statesLessons({ roles }: WholeModel, originals: ReadonlyMap<string, Original>): Lessons {
+	const cut = new Map([...originals].map(([name, original]) => [name, headLessons(original)]));
+	const at = ({ tokens }: TrainingBatch) => {
+		const lessons = cut.get(shapeName(tokens));
+		if (lessons === undefined) throw new DistembError("internal", `no original at ${shapeName(tokens)}`);
+		return lessons;
+	};
+	return {
+		reads: async (batch) => feedsFor(roles, batch),
+		teach: (batch) => at(batch).teach(batch),
+		states: async (batch) => (await at(batch).reads(batch))[STATES] as EngineTensor,
+		close: async () => {
+			for (const lessons of cut.values()) await lessons.close();
+		},
+	};
+}
+
+export const shapeName = ({ batch, length }: { readonly batch: number; readonly length: number }): string => `${batch} x ${length}`;
 
 /** The body is run once for each batch; its states are kept as long as the batch is. */
 export function headLessons(original: Original): Lessons {

@@ -1,4 +1,6 @@
 // What distillation can be asked for, and what it does if nothing is said.
+
+import type { TextModelKind } from "../../src/runtime/decode/model.js";
 import type { CurvePoint } from "../../src/state.js";
 import type { CheckpointStore } from "../../src/training/checkpoint.js";
 import type { Corpus } from "../../src/training/corpus.js";
@@ -9,7 +11,10 @@ export interface LossWeights {
 	readonly kl: number;
 	/** Cross-entropy with the data's own tokens, in nats. */
 	readonly crossEntropy: number;
-	/** Mean squared difference of the states of an encoder that has no head, as a share of the original's mean square. */
+	/**
+	 * Mean squared difference of states, as a share of the original's mean square: of the states that an encoder without a head gives
+	 * (1 by default), or of those that meet the head (0 by default; it takes the original a second session for each shape of batches).
+	 */
 	readonly states: number;
 	/** Embedding distillation: what the factors miss of the table, as a share of the whole; `paper`: (1/V) Σ ‖eᵢ − f(uᵢ)W‖². */
 	readonly embedding: number;
@@ -60,7 +65,7 @@ export interface Recipe {
 export const DEFAULT_MINUTES = 10;
 
 const DISTEMB: Recipe = {
-	weights: { kl: 1, crossEntropy: 0, states: 1, embedding: 0.5, temperature: 1 },
+	weights: { kl: 1, crossEntropy: 0, states: 0, embedding: 0.5, temperature: 1 },
 	rate: 1e-3,
 	normRate: 0.1,
 	weightRate: 0.1,
@@ -70,7 +75,7 @@ const DISTEMB: Recipe = {
 
 /** L = CE + α·L_ED, all weights at one rate. */
 const PAPER: Recipe = {
-	weights: { kl: 0, crossEntropy: 1, states: 1, embedding: 1, temperature: 1 },
+	weights: { kl: 0, crossEntropy: 1, states: 0, embedding: 1, temperature: 1 },
 	rate: 1e-4,
 	normRate: 1,
 	weightRate: 1,
@@ -79,7 +84,12 @@ const PAPER: Recipe = {
 };
 
 /** The method's recipe with what was asked for in its place. */
-export function recipeOf({ method, lr, train, weights }: DistillOptions): Recipe {
+export function recipeOf({ method, lr, train, weights }: DistillOptions, kind: TextModelKind): Recipe {
 	const recipe = method === "paper" ? PAPER : DISTEMB;
-	return { ...recipe, rate: lr ?? recipe.rate, train: train ?? recipe.train, weights: { ...recipe.weights, ...weights } };
+	return {
+		...recipe,
+		rate: lr ?? recipe.rate,
+		train: train ?? recipe.train,
+		weights: { ...recipe.weights, ...(kind === "encoder" ? { states: 1 } : {}), ...weights },
+	};
 }

@@ -22,6 +22,8 @@ export interface Plan {
 	readonly whole: readonly StudentProgram[];
 	/** The head at states, as far as a phase trains it. */
 	readonly head: HeadProgram | undefined;
+	/** The head at which states are compared too, if they are. */
+	readonly states: Projection | undefined;
 	/** Batches of a step. */
 	readonly parts: number;
 	readonly phases: readonly Phase[];
@@ -46,15 +48,18 @@ export async function planOf(
 		state.files.filter((file) => !whole.files.includes(file)),
 	);
 	const head = headOf(state, whole);
-	const recipe = allowed(recipeOf(options), sharing, context);
+	const recipe = allowed(recipeOf(options, whole.kind), sharing, context);
 	const isAlone = isHeadAlone(state, whole, head, options, context);
 	const phases = isAlone ? phasesOf({ ...recipe, train: "head" }, undefined, true) : phasesOf(recipe, options.phases, head !== undefined);
 	const rows = await rowSourcesOf(state, recipe, corpus, context);
 	const sizes = sizesOf(whole, corpus, options);
-	const spec = { recipe, rows };
+	const states = whole.kind !== "encoder" && recipe.weights.states > 0 && !isAlone ? head : undefined;
+	if (recipe.weights.states > 0 && whole.kind !== "encoder" && states === undefined)
+		context.log("no states are compared: there is not one head that is trained with the body");
+	const spec = { recipe, rows, states };
 	const { programs, parts } = await programsOf(state, whole, isAlone ? largestOf(sizes) : sizes, isAlone ? head : undefined, spec, context);
 	const last = programs.at(-1);
-	const own = { recipe, rows, parts, sharing, phases };
+	const own = { recipe, rows, states, parts, sharing, phases };
 	if (last === undefined || head === undefined || phases.every(({ name }) => name !== "head"))
 		return { ...own, whole: programs, head: undefined };
 	if (isAlone) return { ...own, whole: [], head: { projection: head, program: last } };
@@ -136,7 +141,7 @@ async function programsOf(
 	whole: WholeModel,
 	sizes: Sizes,
 	head: Projection | undefined,
-	spec: Pick<Plan, "recipe" | "rows">,
+	spec: Pick<Plan, "recipe" | "rows" | "states">,
 	{ threads, log }: PassContext,
 ): Promise<{ readonly programs: readonly StudentProgram[]; readonly parts: number }> {
 	const largest = sizes.shapes.at(-1);

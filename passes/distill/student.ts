@@ -3,7 +3,7 @@ import { DistembError } from "../../src/errors.js";
 import { seedFor } from "../../src/random.js";
 import { openComputation } from "../../src/runtime/computation.js";
 import { tensorOf } from "../../src/runtime/numbers.js";
-import type { Feeds, Session } from "../../src/runtime/session.js";
+import type { EngineTensor, Feeds, Session } from "../../src/runtime/session.js";
 import { openTraining, type Part, type Training } from "../../src/runtime/training/training.js";
 import type { TrainingBatch } from "../../src/training/batches.js";
 import { INPUTS, type StudentProgram } from "./graph.js";
@@ -51,6 +51,10 @@ export class Student {
 		const program = programFor(programs, batch);
 		const feeds: Record<string, Feeds[string]> = { ...(await lessons.reads(batch)), ...program.constants };
 		if (program.learnsFrom.original) Object.assign(feeds, await taught(lessons, batch));
+		if (program.learnsFrom.states && lessons.states !== undefined) {
+			feeds[INPUTS.states] = await lessons.states(batch);
+			feeds[INPUTS.weights] = weightsOf(batch);
+		}
 		if (program.learnsFrom.labels) feeds[INPUTS.labels] = ids(batch);
 		if (weights.embedding > 0) for (const [at, row] of rows.entries()) Object.assign(feeds, row.feeds(at, seedFor(seed, `rows ${at}`)));
 		const index = courses.flatMap((course) => course.programs).indexOf(program);
@@ -73,7 +77,7 @@ export class Student {
 			const program = programFor(programs, batch);
 			const session = await this.forwardOf(program);
 			const fixed = { ...(await lessons.reads(batch)), ...program.constants, ...this.training.parameterFeeds };
-			const read = program.measuredBy.original ? await taught(lessons, batch) : { [INPUTS.labels]: ids(batch) };
+			const read = program.measures === "crossEntropy" ? { [INPUTS.labels]: ids(batch) } : await taught(lessons, batch);
 			const results = await session.run({ ...fixed, ...read }, [program.measure.name]);
 			sum += batch.count * Number(results[program.measure.name]?.data[0] ?? Number.NaN);
 			positions += batch.count;
@@ -98,11 +102,14 @@ export class Student {
 }
 
 async function taught(lessons: Lessons, batch: TrainingBatch): Promise<Feeds> {
-	const { batch: count, length } = batch.tokens;
 	return {
 		[INPUTS.teacher]: await lessons.teach(batch),
-		[INPUTS.weights]: { dtype: "float32", dims: [count, length], data: batch.weights },
+		[INPUTS.weights]: weightsOf(batch),
 	};
+}
+
+function weightsOf({ tokens, weights }: TrainingBatch): EngineTensor {
+	return { dtype: "float32", dims: [tokens.batch, tokens.length], data: weights };
 }
 
 function programFor(programs: readonly StudentProgram[], { tokens }: TrainingBatch): StudentProgram {

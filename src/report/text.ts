@@ -75,14 +75,20 @@ export function compileText(report: CompileReport): string {
 	return lines.join("\n");
 }
 
-function trainingText({ curve, best, stopped, tokens }: NonNullable<CompileReport["training"]>): string {
+function trainingText({ measures, curve, best, stopped, tokens }: NonNullable<CompileReport["training"]>): string {
 	const before = curve.find(({ validation }) => validation !== undefined)?.validation;
 	const last = curve.at(-1);
 	const seconds = Math.round(last?.seconds ?? 0);
 	const time = seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 	const from = before === undefined ? "" : `${short(before)} → `;
-	return `trained    ${plural(last?.step ?? 0, "step")}, ${tokens} tokens in ${time} (until ${ENDS[stopped]}); KL on validation data ${from}${short(best.validation)} nats, best after step ${best.step}`;
+	return `trained    ${plural(last?.step ?? 0, "step")}, ${tokens} tokens in ${time} (until ${ENDS[stopped]}); ${MEASURES[measures].name} on validation data ${from}${short(best.validation)}${MEASURES[measures].unit}, best after step ${best.step}`;
 }
+
+const MEASURES = {
+	divergence: { name: "KL", unit: " nats" },
+	crossEntropy: { name: "cross-entropy", unit: " nats" },
+	states: { name: "squared difference of states", unit: " of their square" },
+} as const;
 
 const ENDS = { steps: "the last step", minutes: "the time was over", plateau: "nothing improved", diverged: "it diverged" } as const;
 

@@ -205,6 +205,16 @@ describe("distill", () => {
 		expect(names.map((name, index) => body(after, name).some((element, at) => element !== before[index]?.[at]))).toEqual([true, false]);
 	});
 
+	it("learns_from_the_states_at_the_head_alone_if_it_is_told_to", async () => {
+		const options = { steps: 24, train: "factors" } as const;
+		const after = await distilled(await reconstructed(), { ...options, weights: { kl: 0, embedding: 0, states: 1 } });
+		const { curve = [], best, untrained } = after.distillation ?? {};
+		expect(untrained).toEqual([]);
+		expect(curve.at(-1)?.loss).toBeLessThan(0.9 * (curve[0]?.loss ?? 0));
+		expect(best?.validation).toBeLessThan(curve[0]?.validation ?? 0);
+		expect(bitsOf(after)).not.toBe(bitsOf(await distilled(await reconstructed(), options)));
+	});
+
 	it("passes_through_without_data_and_says_so", async () => {
 		const state = await reconstructed();
 		const run = runner();
