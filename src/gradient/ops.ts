@@ -75,13 +75,11 @@ export class Ops extends Emitter {
 		return typeof operand === "number" ? this.scalar(operand, dtype) : operand;
 	}
 
-	/** The sum of all `terms`, which have the same sizes. */
+	/** The sum of all `terms`, which have the same sizes. Two Adds take half the time of one Sum of three in the engine. */
 	addAll(terms: readonly Value[]): Value {
-		const [first, second] = terms;
+		const [first, ...rest] = terms;
 		if (first === undefined) throw new DistembError("internal", "a sum of nothing");
-		if (second === undefined) return first;
-		if (terms.length === 2) return this.add(first, second);
-		return this.one("Sum", terms, { dtype: this.dtype(first), dims: broadcast(...terms.map((term) => this.dims(term))) });
+		return rest.reduce(this.add, first);
 	}
 
 	where(condition: Value, a: Operand, b: Operand): Value {
@@ -173,6 +171,7 @@ export class Ops extends Emitter {
 	}
 
 	slice(a: Value, ranges: readonly Range[]): Value {
+		if (ranges.every(({ axis, start, end, step = 1 }) => start === 0 && step === 1 && end >= (this.dims(a)[axis] ?? 0))) return a;
 		const dims = [...this.dims(a)];
 		for (const { axis, start, end, step = 1 } of ranges) dims[axis] = Math.max(0, Math.ceil((end - start) / step));
 		const inputs = [

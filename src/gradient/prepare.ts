@@ -8,6 +8,7 @@ import { decompose } from "./decompose.js";
 import type { Facts } from "./facts.js";
 import { Ops } from "./ops.js";
 import { raiseOpset } from "./raise.js";
+import { simplify } from "./simplify.js";
 import { passQuantizers } from "./straight-through.js";
 import { widen } from "./widen.js";
 
@@ -38,6 +39,7 @@ export async function prepareForTraining(model: Model, probe: Probe): Promise<Tr
 	const ops = Ops.on(raised.model.graph, new Map(await probe(raised.model)));
 	decompose(ops);
 	passQuantizers(ops);
+	simplify(ops);
 	fixShapes(ops);
 	fixInputs(ops);
 	fixRanges(ops);

@@ -59,7 +59,9 @@ export async function probe(model: Model, feeds: Feeds, options: ProbeOptions): 
 			const shape = results[view.shapeName(value)];
 			const dtype = types.get(value.name);
 			if (shape === undefined || dtype === undefined) continue;
-			facts.set(value, { dtype, dims: numbersOf(shape), ...elementsOf(results[value.name]) });
+			const stored = value.producer?.is("Constant") === true ? value.producer.attributes.get("value") : undefined;
+			if (stored?.kind === "tensor") facts.set(value, factsOfTensor(stored.value));
+			else facts.set(value, { dtype, dims: numbersOf(shape), ...elementsOf(results[value.name]) });
 		}
 	} finally {
 		await session.close();

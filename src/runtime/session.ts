@@ -39,7 +39,7 @@ export type Feeds = Readonly<Record<string, EngineTensor>>;
 /** Names of the outputs wanted, or tensors that the engine writes into. */
 export type Fetches = readonly string[] | Feeds;
 
-export type Spinning = "always" | "run" | "never";
+export type Spinning = "always" | "briefly" | "never";
 
 export interface SessionOptions {
 	/** Threads within one operator. */
@@ -56,7 +56,8 @@ export interface SessionOptions {
 	readonly lean?: boolean;
 	/**
 	 * How threads wait that have nothing to do. "always" (the engine's default): by spinning, which is fastest for one session that is run
-	 * again and again. "run": by spinning until the run ends, so that another session, or JavaScript, has the cores then. "never": asleep.
+	 * again and again. "briefly": by spinning for 100 µs, about as long as the gaps within a run, so that another session, or JavaScript,
+	 * has the cores after it. "never": asleep.
 	 */
 	readonly spinning?: Spinning;
 	/** Folder of the external data of a model given as bytes. */
@@ -99,7 +100,7 @@ export async function openSession(model: string | Uint8Array, options: SessionOp
 function settingsOf(options: SessionOptions): ort.InferenceSession.SessionOptions {
 	const { lean = false, spinning = "always", dataFolder } = options;
 	const session = {
-		...(spinning === "run" ? { force_spinning_stop: "1" } : {}),
+		...(spinning === "briefly" ? { "intra_op.spin_duration_us": "100" } : {}),
 		...(spinning === "never" ? { "intra_op.allow_spinning": "0" } : {}),
 		...(lean ? { disable_prepacking: "1" } : {}),
 		...(dataFolder === undefined ? {} : { model_external_initializers_file_folder_path: dataFolder }),

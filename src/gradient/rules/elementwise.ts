@@ -23,6 +23,15 @@ function once<T>(make: () => T): () => T {
 	};
 }
 
+/**
+ * Whether b in c ? a : b is a softmax and c says where it is not a number, as exported attention has it. Where it is not, the softmax'
+ * own gradient is no number either, whatever arrives.
+ */
+function isGuard(condition: Value, other: Value): boolean {
+	const { producer } = condition;
+	return producer?.is("IsNaN") === true && producer.inputs[0] === other && other.producer?.is("Softmax") === true;
+}
+
 /** The constant that a scalar exponent is, if it is one. */
 function exponentOf({ ops, x }: RuleContext): number | undefined {
 	const { values } = ops.facts(x(1));
@@ -81,7 +90,7 @@ export const elementwise = {
 		return node.inputs.map(() => share);
 	}),
 	// y = c ? a : b: da = c ? g : 0, db = c ? 0 : g
-	Where: rule(({ ops, g, x }) => [undefined, () => ops.where(x(0), g, 0), () => ops.where(x(0), 0, g)]),
+	Where: rule(({ ops, g, x }) => [undefined, () => ops.where(x(0), g, 0), () => (isGuard(x(0), x(2)) ? g : ops.where(x(0), 0, g))]),
 	// y = min(max(x, low), high): dx = g where y = x
 	Clip: rule(({ ops, g, x, y }) => [() => ops.where(ops.equal(x(), y()), g, 0)]),
 	// y = x: dx = g

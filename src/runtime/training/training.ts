@@ -50,7 +50,7 @@ export async function openTraining(programs: TrainingProgram | readonly Training
 	try {
 		for (const program of all) {
 			const bytes = encodeToBytes(modelOf(program));
-			sessions.push(await openSession(bytes, { threads, spinning: "never", ...(at === undefined ? {} : { at }) }));
+			sessions.push(await openSession(bytes, { threads, spinning: "briefly", ...(at === undefined ? {} : { at }) }));
 		}
 		return new Training(sessions, all, options);
 	} catch (error) {
