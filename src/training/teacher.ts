@@ -12,7 +12,7 @@ export interface TeacherOptions {
  * @throws DistembError `engine` if it does not load, `refused` if it is no model that can be run on data
  */
 export async function openTeacher(input: string, { threads }: TeacherOptions): Promise<Teacher> {
-	return new Teacher(await openTextModel(input, { threads, spinning: "never", wholeSequences: true }));
+	return new Teacher(await openTextModel(input, { threads, spinning: "briefly", wholeSequences: true }));
 }
 
 export class Teacher {

@@ -31,7 +31,8 @@ describe("differentiate", () => {
 				loss_grad/Reshape = Reshape<allowzero=0>(loss_grad, "constant/[1,1]") "loss_grad/Reshape"
 				r_grad = Expand(loss_grad/Reshape, "constant/[2,2]") "r_grad/Expand"
 				r_grad/Greater = Greater(r, constant/float64_0) "r_grad/Greater"
-				h_grad = Where(r_grad/Greater, r_grad, constant/float64_0) "r_grad/Where"
+				r_grad/Cast = Cast<to=11>(r_grad/Greater) "r_grad/Cast"
+				h_grad = Mul(r_grad, r_grad/Cast) "r_grad/Mul"
 				w_grad = Gemm<transA=1, transB=0, alpha=1.0>(x, h_grad) "h_grad/Gemm"
 				return loss"
 		`);

@@ -56,6 +56,10 @@ export const elementwise = {
 	Mean: [{ about: "three operands", graph: "main(a: T[2, 3], b: T[3], c: T[2, 1])\ny = Mean(a, b, c)\nreturn y", precision: "float32" }],
 	Where: [
 		{
+			about: "a guard behind a softmax",
+			graph: "main(x: T[2, 3])\nzero = T[] {0}\ns = Softmax(x)\nc = IsNaN(s)\ny = Where(c, zero, s)\nreturn y",
+		},
+		{
 			about: "both sides repeated",
 			graph: "main(c: bool[2, 1], a: T[3], b: T[4, 1, 1])\ny = Where(c, a, b)\nreturn y",
 			feeds: { c: [1, 0] },
