@@ -1,6 +1,6 @@
 // Rows of U as they are stored: halves, bytes with a scale per row, or bytes in blocks with a scale per block.
 import type { DType } from "../../src/ir/dtype.js";
-import { fromBfloat16, fromFloat16, toBfloat16, toFloat16 } from "../../src/ir/elements.js";
+import { fromHalves, toHalves } from "../../src/ir/halves.js";
 import { blocksOf, isBlockQuantized, type Operators, type Storage } from "../../src/storage.js";
 
 export type Codes = Float32Array | Uint16Array | Int8Array | Uint8Array;
@@ -43,21 +43,6 @@ function floatCoder(rank: number, storage: "float32" | "float16" | "bfloat16"): 
 		encode: (values) => ({ codes: storage === "float32" ? values : toHalves(values, storage), scales: undefined }),
 		decode: (codes) => (codes instanceof Uint16Array ? fromHalves(codes, storage) : Float32Array.from(codes)),
 	};
-}
-
-/** float32 → the bits of float16 or bfloat16, to nearest even. */
-export function toHalves(values: Float32Array, dtype: DType): Uint16Array {
-	const halves = new Uint16Array(values.length);
-	const convert = dtype === "bfloat16" ? toBfloat16 : toFloat16;
-	for (let index = 0; index < values.length; index++) halves[index] = convert(values[index] ?? 0);
-	return halves;
-}
-
-export function fromHalves(halves: Uint16Array, dtype: DType): Float32Array {
-	const values = new Float32Array(halves.length);
-	const convert = dtype === "bfloat16" ? fromBfloat16 : fromFloat16;
-	for (let index = 0; index < halves.length; index++) values[index] = convert(halves[index] ?? 0);
-	return values;
 }
 
 interface Scaling {

@@ -1,10 +1,11 @@
 // The stored form of a group of factors: bytes per role, and what a runtime reads from them.
 import { DistembError } from "../../src/errors.js";
 import type { DType } from "../../src/ir/dtype.js";
+import { fromHalves, toHalves } from "../../src/ir/halves.js";
 import { dataOf, type TensorData } from "../../src/ir/tensor.js";
 import type { FactorGroup } from "../../src/state.js";
 import { computeType, type Operators, type Role, type Storage } from "../../src/storage.js";
-import { type Codes, fromHalves, largest, type RowCoder, roomForScales, rowCoder, type Scales, toHalves } from "./codes.js";
+import { type Codes, largest, type RowCoder, roomForScales, rowCoder, type Scales } from "./codes.js";
 
 /** A tensor's contents, not yet placed in a file. */
 export interface Contents {

@@ -1,9 +1,9 @@
 // The right factor that fits the table best once the left one is rounded: weighted least squares, streaming.
-import { throwIfAborted } from "../../src/errors.js";
-import { ridgedCholesky, solveRows, solveRowsTransposed } from "../../src/linalg/cholesky.js";
-import { gramMatrix } from "../../src/linalg/gram.js";
-import type { DenseProducts } from "../../src/linalg/products.js";
-import type { Table } from "../../src/state.js";
+import { throwIfAborted } from "../errors.js";
+import type { Table } from "../state.js";
+import { ridgedCholesky, solveRows, solveRowsTransposed } from "./cholesky.js";
+import { gramMatrix } from "./gram.js";
+import type { DenseProducts } from "./products.js";
 
 export interface RoundedLeft {
 	readonly rank: number;
