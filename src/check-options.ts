@@ -26,11 +26,8 @@ export function checkOptions(options: CompileOptions): void {
 	validateGates(options);
 }
 
-/** Columns of different precision follow from the calibration alone: training would not know how they are rounded. */
-const isCoded = ({ dtype }: CompileOptions): boolean => dtype === "mixed" || dtype === "auto";
-
 function validateMixed({ blocks, dtype, method, inputRank, outputRank }: CompileOptions): void {
-	const isMixed = isCoded({ dtype });
+	const isMixed = dtype === "mixed" || dtype === "auto";
 	if (blocks !== undefined && blocks !== "auto" && !(Number.isInteger(blocks) && blocks >= 1)) {
 		throw fail("--blocks must be auto or a whole number of at least 1");
 	}
@@ -46,18 +43,10 @@ const TRAINING_ONLY = ["minutes", "steps", "batch", "length", "lr", "train", "ph
 
 function validateTraining(options: CompileOptions): void {
 	const useless = TRAINING_ONLY.find((name) => options[name] !== undefined);
-	const why =
-		options.distill === false
-			? "--no-distill"
-			: options.method === "svd"
-				? "--method svd"
-				: isCoded(options)
-					? `--dtype ${options.dtype}`
-					: undefined;
+	const why = options.distill === false ? "--no-distill" : options.method === "svd" ? "--method svd" : undefined;
 	if (useless !== undefined && why !== undefined)
 		throw fail(`${flagOf(useless)} is for training, and ${why} trains nothing`, "leave one of them out");
 	if (options.method === "svd" && options.distill === true) throw fail("--method svd trains nothing", "use --method distemb");
-	if (isCoded(options) && options.distill === true) throw fail(`--dtype ${options.dtype} is not trained`, "leave one of them out");
 	if (options.minutes !== undefined && options.steps !== undefined)
 		throw fail("--minutes and --steps exclude each other", "give one of them");
 	for (const name of ["minutes", "lr"] as const) {

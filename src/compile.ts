@@ -73,7 +73,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		training === undefined
 			? { ...reconstructed, distillation: undefined }
 			: await training.checkpoint.during(() => runPass(distill({ ...options, ...training, weights: options.loss }), reconstructed, runner));
-	const quantized = await runPass(quantize(options), distilled, runner);
+	const quantized = await runPass(quantize({ ...options, refit: distilled.distillation === undefined }), distilled, runner);
 	const bytes = await timed("write", runner, () => writeBundle(staged, bundle, output, options));
 	const verified = await runPass(
 		verify({ resultPathOf: ({ name }) => staged.pathOf(outputName(bundle, name, output)) }),

@@ -75,9 +75,8 @@ export async function gather(run: Run, context: PassContext): Promise<Gathered> 
 function reasonToRest({ options, groups }: Run): string | undefined {
 	const { method, dtype, distill, minutes, steps } = options;
 	if (method === "svd") return "--method svd";
-	if (dtype === "mixed") return "columns of different precision follow from the calibration alone";
 	if (distill === false) return "--no-distill";
-	const isExact = groups.every(({ rank, vocabulary: { table } }) => rank >= Math.min(table.rows, table.cols));
+	const isExact = dtype !== "mixed" && groups.every(({ rank, vocabulary: { table } }) => rank >= Math.min(table.rows, table.cols));
 	return isExact && (minutes ?? steps) === undefined ? "factors of full rank are exact" : undefined;
 }
 

@@ -88,7 +88,15 @@ export async function programAt(whole: WholeModel, shape: BatchShape, spec: Grap
 	const states = head === undefined && spec.states !== undefined ? statesPerToken(trainable, spec.states) : undefined;
 	const { loss, measure } = objective(trainable, factors, rows, states, recipe);
 	const candidates: Parameter[] = [
-		...factors.map((stored) => ({ value: stored.value, dims: stored.dims, initial: stored.initial, rate: 1, decays: true, stored })),
+		...factors.map((stored) => ({
+			value: stored.value,
+			dims: stored.dims,
+			initial: stored.initial,
+			rate: 1,
+			decays: true,
+			stored,
+			scales: stored.scales,
+		})),
 		...body,
 	];
 	const swept = differentiate(

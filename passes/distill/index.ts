@@ -3,6 +3,7 @@ import { DistembError } from "../../src/errors.js";
 import type { Pass, PassContext } from "../../src/pass.js";
 import type { Distilled, Reconstructed } from "../../src/state.js";
 import { type WholeModel, wholeOf } from "../../src/training/whole.js";
+import { fitCoded, keepDropped, ROUNDED_FROM } from "./coded.js";
 import { dataOf, lessonsOf } from "./data.js";
 import { runLoop } from "./loop.js";
 import { DEFAULT_MINUTES, type DistillOptions } from "./options.js";
@@ -54,6 +55,7 @@ async function unlessRefused<T>(work: () => Promise<T>): Promise<T | string> {
 async function train(state: Trainee, whole: WholeModel, options: DistillOptions, context: PassContext): Promise<Distilled> {
 	const { corpus, checkpoint } = options;
 	if (corpus === undefined) throw new DistembError("internal", "training without data");
+	await fitCoded(state.groups, context);
 	const plan = await planOf(state, whole, corpus, options, context);
 	const { recipe, whole: programs, head, phases, sharing } = plan;
 	const first = programs[0] ?? head?.program;
@@ -73,6 +75,8 @@ async function train(state: Trainee, whole: WholeModel, options: DistillOptions,
 		const { batch, length } = (programs.at(-1) ?? first).shape;
 		const extent = extentOf(whole.width, options.steps === undefined ? undefined : options.steps * plan.parts * batch * length);
 		const { streams, held } = await dataOf(plan, whole, corpus, extent, from, context);
+		const keepZeroRows = keepZeros(first, student);
+		const keepZeroColumns = keepDropped(first.parameters, student.training.parameters);
 		const trained = await runLoop({
 			...context,
 			training: student.training,
@@ -85,7 +89,11 @@ async function train(state: Trainee, whole: WholeModel, options: DistillOptions,
 			partsPerStep: plan.parts,
 			validate: ({ batches, seconds }) => student.measure(held.slice(0, batches), seconds),
 			rounds: extent.rounds,
-			afterStep: keepZeros(first, student),
+			beforeStep: (fraction) => student.training.roundSteps(fraction >= ROUNDED_FROM),
+			afterStep: () => {
+				keepZeroRows();
+				keepZeroColumns();
+			},
 			rate: recipe.rate,
 			steps: options.steps,
 			minutes: options.minutes ?? (options.steps === undefined ? DEFAULT_MINUTES : undefined),

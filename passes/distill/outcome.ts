@@ -3,6 +3,7 @@ import { factorError } from "../../src/linalg/error.js";
 import type { PassContext } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import type { Distillation, Reconstructed, Reconstruction } from "../../src/state.js";
+import { unscaled } from "./coded.js";
 import type { StudentProgram } from "./graph.js";
 import type { DistillOptions, Recipe } from "./options.js";
 import type { Plan } from "./plan.js";
@@ -15,7 +16,7 @@ import { floatsOf, transposed, writeBack } from "./write.js";
 export function writeAll({ parameters }: StudentProgram, { training }: Student, sharing: Sharing, { relu }: Recipe): void {
 	for (const parameter of parameters) {
 		const values = training.parameters.get(parameter.value.name);
-		if (values !== undefined) writeBack(parameter, values.slice(), sharing, relu);
+		if (values !== undefined) writeBack(parameter, unscaled(parameter, values), sharing, relu);
 	}
 }
 

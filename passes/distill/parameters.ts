@@ -26,22 +26,31 @@ export interface Parameter {
 	readonly rate: number;
 	readonly decays: boolean;
 	readonly stored: FactorParameter | BodyTensor;
+	/** Of a coded factor: what each column of U was multiplied by. */
+	readonly scales?: Float64Array | undefined;
 }
 
 /** A factor as losses read it: through the ReLU, if there is one. */
 export interface Factor extends FactorParameter {
 	readonly active: Value;
+	/** Of a coded group: what each column of U was multiplied by, and row of W divided by. */
+	readonly scales: Float64Array | undefined;
 }
 
 /** Makes the factors inputs of the training graph; with `relu` everything reads ReLU(U) in place of U. Their scales are balanced. */
 export function factorInputs(trainable: Trainable, groups: readonly FactorGroup[], relu: boolean): Factor[] {
 	const { ops } = trainable;
 	const found = factorParameters(trainable, groups);
+	const known = new Map<FactorGroup, Float64Array>();
 	for (const group of groups) {
 		const [left, right] = ["left", "right"].map((side) => found.find((one) => one.group === group && one.factor === side));
-		if (left !== undefined && right !== undefined) balance(left, right, group.rank);
+		if (left === undefined || right === undefined) continue;
+		const isCoded = group.coding !== undefined;
+		const scales = balance(left, right, group.rank, isCoded);
+		if (isCoded) known.set(group, scales);
 	}
-	return found.map((factor) => {
+	return found.map((own) => {
+		const factor = { ...own, scales: known.get(own.group) };
 		if (!relu || factor.factor === "right") return { ...factor, active: factor.value };
 		const active = ops.at(`${factor.value.name}/active`, ops.graph.nodes[0]).unary("Relu", factor.value);
 		replaceUses(factor.value, active);

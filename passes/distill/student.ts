@@ -6,6 +6,7 @@ import { tensorOf } from "../../src/runtime/numbers.js";
 import type { EngineTensor, Feeds, Session } from "../../src/runtime/session.js";
 import { openTraining, type Part, type Training } from "../../src/runtime/training/training.js";
 import type { TrainingBatch } from "../../src/training/batches.js";
+import { codedSight } from "./coded.js";
 import { INPUTS, type StudentProgram } from "./graph.js";
 import type { Lessons } from "./lessons.js";
 import type { Validated } from "./loop.js";
@@ -32,7 +33,7 @@ export interface StudentOptions {
 export async function openStudent(options: StudentOptions): Promise<Student> {
 	const { courses, threads } = options;
 	const programs = courses.flatMap((course) => course.programs);
-	return new Student(await openTraining(programs, { threads }), options);
+	return new Student(await openTraining(programs, { threads, sight: codedSight(programs[0]?.parameters ?? []) }), options);
 }
 
 export class Student {

@@ -25,7 +25,8 @@ export function writeBack(parameter: Parameter, values: Float32Array, sharing: S
 	}
 }
 
-function writeFactor(
+/** Stores one factor, given as its copies of the role `trained` have it, in all of them. */
+export function writeFactor(
 	{ values, vocabulary, rank }: FactorGroup,
 	factor: "left" | "right",
 	trained: FactorValue["role"],

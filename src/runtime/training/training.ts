@@ -10,6 +10,17 @@ export interface TrainingOptions extends Partial<AdamWOptions> {
 	readonly threads: number;
 	/** What messages call the model. */
 	readonly at?: string | undefined;
+	readonly sight?: Sight | undefined;
+}
+
+/**
+ * What the programs read in place of some parameters, such as rounded values, while steps act on the parameters themselves by the
+ * gradient at what was read (the straight-through estimator: Bengio, Léonard and Courville 2013).
+ */
+export interface Sight {
+	readonly names: ReadonlySet<string>;
+	/** Writes what is read in place of each of `values` into `seen`, by name; nothing else may decide it. */
+	show(values: ReadonlyMap<string, Float32Array>, seen: ReadonlyMap<string, Float32Array>): void;
 }
 
 export interface StepResult {
@@ -69,32 +80,34 @@ export class Training {
 	private readonly runs: readonly { readonly session: Session; readonly own: Feeds; readonly fetches: Feeds }[];
 	/** Weighted sums of gradients over the parts of a step; made when a step first has several. */
 	private sums: readonly Float32Array[] | undefined;
+	private readonly sight: Sight | undefined;
+	/** What is fed in place of the parameters in sight, and whether that is what `sight` shows or the parameters; undefined: neither. */
+	private readonly seen: ReadonlyMap<string, Float32Array>;
+	private shown: "rounded" | "exact" | undefined;
+	private isRounding = false;
 
 	constructor(
 		sessions: readonly Session[],
 		programs: readonly TrainingProgram[],
-		{ threads: _threads, at: _at, ...adam }: TrainingOptions,
+		{ threads: _threads, at: _at, sight, ...adam }: TrainingOptions,
 	) {
 		const [first] = programs;
 		if (first === undefined) throw new DistembError("internal", "training without a program");
 		const { parameters } = first;
 		this.adam = new AdamW(parameters, adam);
 		this.names = parameters.map(({ value }) => value.name);
-		this.feeds = this.tensors(
-			parameters,
-			({ value }) => value.name,
-			({ values }) => values,
+		this.sight = sight;
+		this.seen = new Map(
+			parameters.flatMap(({ value, initial }) => (sight?.names.has(value.name) ? [[value.name, initial.slice()] as const] : [])),
 		);
+		const read = ({ values }: AdamWState, name: string) => this.seen.get(name) ?? values;
+		this.feeds = this.tensors(parameters, ({ value }) => value.name, read);
 		this.runs = programs.flatMap((program, index) => {
 			const session = sessions[index];
 			if (session === undefined) return [];
 			if (program.parameters.some(({ value }) => !this.names.includes(value.name)))
 				throw new DistembError("internal", "programs of other parameters");
-			const own = this.tensors(
-				program.parameters,
-				({ value }) => value.name,
-				({ values }) => values,
-			);
+			const own = this.tensors(program.parameters, ({ value }) => value.name, read);
 			const gradients = this.tensors(
 				program.parameters,
 				({ gradient }) => gradient.name,
@@ -114,9 +127,23 @@ export class Training {
 		return this.byName(({ values }) => values);
 	}
 
-	/** The parameters as a session reads them: of the arrays that steps write into. */
+	/** The parameters as a session reads them, those in sight as it shows them: in arrays that are overwritten. */
 	get parameterFeeds(): Feeds {
+		this.look("rounded");
 		return this.feeds;
+	}
+
+	/** Whether steps from now on read what the sight shows (at first: the parameters themselves). */
+	roundSteps(isRounding: boolean): void {
+		this.isRounding = isRounding;
+	}
+
+	private look(how: "rounded" | "exact"): void {
+		if (this.sight === undefined || this.shown === how) return;
+		const { parameters } = this;
+		if (how === "rounded") this.sight.show(parameters, this.seen);
+		else for (const [name, array] of this.seen) array.set(parameters.get(name) ?? []);
+		this.shown = how;
 	}
 
 	/** Gradients of the last {@link step} or {@link measure}, by the parameter's name; overwritten by the next. */
@@ -139,6 +166,7 @@ export class Training {
 		const gradientNorm = this.adam.gradientNorm();
 		const applied = Number.isFinite(loss) && Number.isFinite(gradientNorm);
 		if (applied) this.adam.update(++this.done, rate, gradientNorm);
+		this.shown = undefined;
 		return { loss, gradientNorm, applied };
 	}
 
@@ -146,6 +174,7 @@ export class Training {
 	async measure(batch: Feeds, program = 0): Promise<number> {
 		const run = this.runs[program];
 		if (run === undefined) throw new DistembError("internal", `there is no program ${program}`);
+		this.look(this.isRounding ? "rounded" : "exact");
 		await run.session.run({ ...batch, ...run.own }, run.fetches);
 		return this.loss[0] ?? Number.NaN;
 	}
@@ -191,16 +220,17 @@ export class Training {
 			square.set(saved.square);
 		}
 		this.done = step;
+		this.shown = undefined;
 	}
 
 	private tensors(
 		parameters: readonly TrainedParameter[],
 		name: (parameter: TrainedParameter) => string,
-		array: (state: AdamWState) => Float32Array,
+		array: (state: AdamWState, name: string) => Float32Array,
 	): Feeds {
 		const entries = parameters.flatMap((parameter) => {
 			const state = this.adam.states[this.names.indexOf(parameter.value.name)];
-			return state === undefined ? [] : [[name(parameter), float32(array(state), parameter.dims)] as const];
+			return state === undefined ? [] : [[name(parameter), float32(array(state, parameter.value.name), parameter.dims)] as const];
 		});
 		return Object.fromEntries(entries);
 	}

@@ -1,0 +1,149 @@
+// Factors that will be written as codes: the student reads them rounded while gradients act on the float ones.
+import { fromHalves } from "../../src/ir/halves.js";
+import { leastSquares } from "../../src/linalg/refit.js";
+import { Rounding, roundRight } from "../../src/linalg/rounding.js";
+import type { PassContext } from "../../src/pass.js";
+import { engineProducts } from "../../src/runtime/products.js";
+import type { Sight } from "../../src/runtime/training/training.js";
+import type { FactorGroup } from "../../src/state.js";
+import type { Parameter } from "./parameters.js";
+import { floatsOf, transposed, writeFactor } from "./write.js";
+
+/** Share of the budget after which steps read rounded factors; validation always does. */
+export const ROUNDED_FROM = 0.5;
+
+/** Fits W of each coded group to the rounded U, as `quantize` would: training begins where a conversion without training ends. */
+export async function fitCoded(groups: readonly FactorGroup[], { threads, signal }: PassContext): Promise<void> {
+	const products = engineProducts({ threads });
+	try {
+		for (const group of groups) {
+			const { coding, rank, values, vocabulary } = group;
+			const { table } = vocabulary;
+			if (coding === undefined) continue;
+			const of = (side: "left" | "right", height: number, width: number) => {
+				const { role, value } = values.find((one) => one.role === side) ?? values.find((one) => one.role === `${side}T`) ?? {};
+				if (value === undefined) return new Float32Array(height * width);
+				return role === side ? floatsOf(value) : transposed(floatsOf(value), width, height);
+			};
+			const [left, right] = [of("left", table.rows, rank), of("right", rank, table.cols)];
+			const factors = { right, left: (start: number, end: number) => left.subarray(start * rank, end * rank) };
+			const rounded = new Rounding(coding, rank, table.rows).encode(factors, signal);
+			const fitted = await leastSquares(table, { rank, left: rounded.left, rowWeights: coding.rowWeights }, products, signal);
+			const plain = fitted.map((value) => value * rounded.gauge);
+			writeFactor(group, "right", "right", plain);
+		}
+	} finally {
+		await products.close();
+	}
+}
+
+/** A coded group under training. */
+interface CodedPair {
+	readonly left: Parameter;
+	readonly right: Parameter;
+	readonly rank: number;
+	readonly rounding: Rounding;
+	readonly rows: number;
+}
+
+/** What the student reads in place of coded factors; undefined: there are none. */
+export function codedSight(parameters: readonly Parameter[]): Sight | undefined {
+	const pairs = pairsOf(parameters);
+	if (pairs.length === 0) return undefined;
+	return {
+		names: new Set(pairs.flatMap(({ left, right }) => [left.value.name, right.value.name])),
+		show: (values, seen) => {
+			for (const pair of pairs) show(pair, values, seen);
+		},
+	};
+}
+
+/** Puts columns that a row does not have back to zero. */
+export function keepDropped(parameters: readonly Parameter[], values: ReadonlyMap<string, Float32Array>): () => void {
+	const pairs = pairsOf(parameters);
+	return () => {
+		for (const { left, rank, rows, rounding } of pairs) {
+			const array = values.get(left.value.name) ?? new Float32Array(0);
+			const [down, along] = isTurned(left) ? [1, rows] : [rank, 1];
+			for (let row = 0; row < rows; row++) for (const column of rounding.droppedOf(row)) array[row * down + column * along] = 0;
+		}
+	};
+}
+
+/** The factor as it is stored, without the scales that it was trained with; its own array. */
+export function unscaled(parameter: Parameter, values: Float32Array): Float32Array {
+	const { scales } = parameter;
+	return scales === undefined
+		? values.slice()
+		: scaled(
+				parameter,
+				values,
+				scales.map((scale) => 1 / scale),
+			);
+}
+
+function pairsOf(parameters: readonly Parameter[]): CodedPair[] {
+	const of = (group: FactorGroup, side: "left" | "right") =>
+		parameters.find(({ stored }) => "group" in stored && stored.group === group && stored.factor === side);
+	const groups = new Set(parameters.flatMap(({ stored }) => ("group" in stored ? [stored.group] : [])));
+	return [...groups].flatMap((group): CodedPair[] => {
+		const { coding, rank, vocabulary } = group;
+		const [left, right] = [of(group, "left"), of(group, "right")];
+		if (coding === undefined || left === undefined || right === undefined) return [];
+		return [{ left, right, rank, rounding: new Rounding(coding, rank, vocabulary.table.rows), rows: vocabulary.table.rows }];
+	});
+}
+
+function show(
+	{ left, right, rank, rounding, rows }: CodedPair,
+	values: ReadonlyMap<string, Float32Array>,
+	seen: ReadonlyMap<string, Float32Array>,
+) {
+	const plain = (parameter: Parameter, height: number, width: number) => {
+		const array = unscaled(parameter, values.get(parameter.value.name) ?? new Float32Array(0));
+		return isTurned(parameter) ? transposed(array, width, height) : array;
+	};
+	const put = (parameter: Parameter, array: Float32Array, height: number, width: number) => {
+		const own = isTurned(parameter) ? transposed(array, height, width) : array;
+		seen.get(parameter.value.name)?.set(scaled(parameter, own, parameter.scales ?? new Float64Array(rank).fill(1)));
+	};
+	const cols = (right.initial.length / rank) | 0;
+	const u = plain(left, rows, rank);
+	const w = plain(right, rank, cols);
+	const rounded = rounding.encode({ left: (start, end) => u.subarray(start * rank, end * rank), right: w });
+	const { gauge } = rounded;
+	put(
+		left,
+		rounded.left(0, rows).map((value) => value / gauge),
+		rows,
+		rank,
+	);
+	put(
+		right,
+		fromHalves(roundRight(w, gauge), "float16").map((value) => value * gauge),
+		rank,
+		cols,
+	);
+}
+
+/** `values` with each column of U, or row of W, times its scale. */
+function scaled(parameter: Parameter, values: Float32Array, scales: Float64Array): Float32Array {
+	const rank = scales.length;
+	const length = values.length / rank;
+	const isLeft = "group" in parameter.stored && parameter.stored.factor === "left";
+	const result = new Float32Array(values.length);
+	// The axis of size `rank` is the last of U and Wᵀ, the first of W and Uᵀ.
+	const isLast = isLeft !== isTurned(parameter);
+	const [down, along] = isLast ? [rank, 1] : [1, length];
+	const by = isLeft ? scales : scales.map((scale) => 1 / scale);
+	for (let index = 0; index < length; index++)
+		for (let k = 0; k < rank; k++) {
+			const at = index * down + k * along;
+			result[at] = (values[at] as number) * (by[k] as number);
+		}
+	return result;
+}
+
+function isTurned({ stored }: Parameter): boolean {
+	return "group" in stored && stored.stored.role.endsWith("T");
+}
