@@ -8,8 +8,6 @@ import { locate } from "../../passes/locate/index.js";
 import { encodeCoded } from "../../passes/quantize/coded.js";
 import { quantize } from "../../passes/quantize/index.js";
 import { reconstruct } from "../../passes/reconstruct/index.js";
-import type { Data, Piece } from "../../src/data/data.js";
-import { openTokens } from "../../src/data/tokens.js";
 import { setTensor } from "../../src/ir/edit.js";
 import type { Value } from "../../src/ir/graph.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
@@ -19,7 +17,7 @@ import { type PassRunner, runPass } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import { type Feeds, openSession, type Session } from "../../src/runtime/session.js";
 import type { Distilled, Reconstructed } from "../../src/state.js";
-import type { Corpus } from "../../src/training/corpus.js";
+import { fixtureCorpus } from "../support/corpus.js";
 import { FIXTURES } from "../support/models.js";
 import { int64s } from "./support.js";
 
@@ -32,24 +30,6 @@ afterAll(() => {
 });
 
 const runner = (seed = 1): PassRunner => ({ threads: 2, seed, records: [] });
-
-async function beginning(name: string, tokens: number): Promise<Data<Piece>> {
-	const whole = await openTokens([path.join(FOLDER, name)]);
-	return {
-		async *read() {
-			for await (const { ids, starts } of whole.read()) {
-				yield { ids: ids.subarray(0, tokens), starts };
-				return;
-			}
-		},
-	};
-}
-
-async function corpus(): Promise<Corpus> {
-	const special = { pad: 0, start: 0, mask: undefined, context: 128 };
-	const [train, held] = [await beginning("train.npy", 4096), await beginning("valid.npy", 256)];
-	return { kind: "tokens", special, generated: false, from: "train.npy", train, validation: held, test: held };
-}
 
 /** The small model with coded factors, in blocks of ids. */
 async function coded(): Promise<Reconstructed> {
@@ -68,7 +48,7 @@ async function coded(): Promise<Reconstructed> {
 }
 
 async function distilled(steps: number, seed = 1): Promise<Distilled> {
-	const options = { corpus: await corpus(), method: "distemb", batch: 2, length: 16, steps } as const;
+	const options = { corpus: await fixtureCorpus(), method: "distemb", batch: 2, length: 16, steps } as const;
 	return await runPass(distill(options), await coded(), runner(seed));
 }
 

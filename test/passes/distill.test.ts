@@ -6,8 +6,6 @@ import { type DistillOptions, distill } from "../../passes/distill/index.js";
 import { factorize } from "../../passes/factorize/index.js";
 import { locate } from "../../passes/locate/index.js";
 import { reconstruct } from "../../passes/reconstruct/index.js";
-import type { Data, Piece } from "../../src/data/data.js";
-import { openTokens } from "../../src/data/tokens.js";
 import { addNode, setInput, setTensor } from "../../src/ir/edit.js";
 import type { Model, Value } from "../../src/ir/graph.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
@@ -16,7 +14,7 @@ import { COMPILE_DEFAULTS } from "../../src/options.js";
 import { type PassRunner, runPass } from "../../src/pass.js";
 import type { Distilled, Reconstructed } from "../../src/state.js";
 import type { Checkpoint, CheckpointStore } from "../../src/training/checkpoint.js";
-import type { Corpus } from "../../src/training/corpus.js";
+import { fixtureCorpus } from "../support/corpus.js";
 import { FIXTURES } from "../support/models.js";
 import { valueNamed } from "./support.js";
 
@@ -52,27 +50,8 @@ function runner(signal?: AbortSignal, seed = 1): PassRunner {
 	return { threads: 2, seed, records: [], signal };
 }
 
-/** The first `tokens` ids of a file. */
-async function beginning(name: string, tokens: number): Promise<Data<Piece>> {
-	const whole = await openTokens([path.join(FOLDER, name)]);
-	return {
-		async *read() {
-			for await (const { ids, starts } of whole.read()) {
-				yield { ids: ids.subarray(0, tokens), starts };
-				return;
-			}
-		},
-	};
-}
-
-async function corpus(): Promise<Corpus> {
-	const special = { pad: 0, start: 0, mask: undefined, context: 128 };
-	const [train, held] = [await beginning("train.npy", 4096), await beginning("valid.npy", 256)];
-	return { kind: "tokens", special, generated: false, from: "train.npy", train, validation: held, test: held };
-}
-
 async function distilled(state: Reconstructed, options: Partial<DistillOptions>, run = runner()): Promise<Distilled> {
-	return await runPass(distill({ corpus: await corpus(), method: "distemb", ...SHAPE, ...options }), state, run);
+	return await runPass(distill({ corpus: await fixtureCorpus(), method: "distemb", ...SHAPE, ...options }), state, run);
 }
 
 const floats = ({ tensor }: Value) => new Float32Array(tensor?.bytes().slice().buffer ?? new ArrayBuffer(0));
