@@ -1,7 +1,9 @@
 // What distillation does to a model: the passes with the options given, the curve, the log, and a comparison on test data.
-// usage: node dist/test/bench/distill.js MODEL OUT --train FILE --valid FILE --test FILE [--rank 64] [--method distemb|paper]
-//        [--phases head,factors,all] [--steps N | --minutes M] [--batch N] [--length N] [--lr X] [--set factors|norms|all] [--weights JSON] [--pairs 200] [--calibration TOKENS]
-import path from "node:path";
+// usage: node dist/test/bench/distill.js MODEL OUT --train FILE --valid FILE --test FILE [--rank 64 | --ratio X] [--dtype float32|mixed]
+//        [--method distemb|paper|svd] [--steps N | --minutes M [--at 5,15]] [--batch N] [--length N] [--lr X] [--set head|factors|norms|all]
+//        [--phases head,factors,all] [--weights JSON] [--calibration TOKENS] [--pairs 200] [--tokens 25600] [--seed 0] [--quiet]
+// --at: also what the best so far was worth after so many minutes of the same training, at its last checkpoint before them.
+// Prints rows of a Markdown table: training, steps, KL, nats, perplexity, agreement; for translators BLEU and chrF.
 import { parseArgs } from "node:util";
 import { calibrate } from "../../passes/calibrate/index.js";
 import { distill } from "../../passes/distill/index.js";
@@ -13,9 +15,10 @@ import { openPairs } from "../../src/data/pairs.js";
 import { openTokens } from "../../src/data/tokens.js";
 import { compare } from "../../src/index.js";
 import { openBundle, StagedOutput } from "../../src/onnx/index.js";
-import { resolveOptions } from "../../src/options.js";
+import { type CompileOptions, resolveOptions } from "../../src/options.js";
 import { type PassRunner, runPass } from "../../src/pass.js";
-import type { Calibrated } from "../../src/state.js";
+import type { Calibration } from "../../src/state.js";
+import type { Checkpoint, CheckpointStore } from "../../src/training/checkpoint.js";
 import type { Corpus } from "../../src/training/corpus.js";
 import { loadedFrom, writeBundle } from "../../src/workspace.js";
 
@@ -25,113 +28,162 @@ const { values, positionals } = parseArgs({
 		train: { type: "string", default: "" },
 		valid: { type: "string", default: "" },
 		test: { type: "string", default: "" },
-		rank: { type: "string", default: "64" },
+		rank: { type: "string" },
+		ratio: { type: "string" },
+		dtype: { type: "string", default: "float32" },
 		method: { type: "string", default: "distemb" },
 		steps: { type: "string" },
 		minutes: { type: "string" },
+		at: { type: "string", default: "" },
 		batch: { type: "string" },
 		length: { type: "string" },
 		lr: { type: "string" },
 		set: { type: "string" },
 		phases: { type: "string" },
 		weights: { type: "string" },
-		pairs: { type: "string", default: "200" },
 		calibration: { type: "string" },
+		pairs: { type: "string", default: "200" },
+		tokens: { type: "string", default: "25600" },
 		seed: { type: "string", default: "0" },
 		quiet: { type: "boolean", default: false },
 	},
 });
 
+const THREADS = 2;
 const [input = "", output = ""] = positionals;
+if (output === "" || values.train === "" || values.valid === "" || values.test === "")
+	throw new Error("usage: distill.js MODEL OUT --train FILE --valid FILE --test FILE; see the head of the file");
 const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
-const print = (line: string) => process.stdout.write(`${line}\n`);
+const method = values.method as "distemb" | "paper" | "svd";
+const sized = values.ratio === undefined ? { rank: number(values.rank) ?? 64 } : { ratio: Number(values.ratio) };
+const options = resolveOptions({ ...sized, method, dtype: values.dtype as CompileOptions["dtype"], overwrite: true });
+const corpus = await corpusOf();
+let calibrations: readonly Calibration[] | undefined;
 
-const special = { pad: 0, start: 0, mask: undefined, context: undefined };
-const origin = { special, generated: false, from: values.train } as const;
-const isPairs = values.train.endsWith(".safetensors");
-const corpus: Corpus = isPairs
-	? {
-			kind: "pairs",
-			...origin,
-			train: await openPairs([values.train]),
-			validation: await openPairs([values.valid]),
-			test: await openPairs([values.test]),
-		}
-	: {
-			kind: "tokens",
-			...origin,
-			train: await openTokens([values.train]),
-			validation: await openTokens([values.valid]),
-			test: await openTokens([values.test]),
-		};
-
-const method = values.method === "paper" ? "paper" : "svd";
-const options = resolveOptions({ rank: Number(values.rank), method, overwrite: true });
-let told = 0;
-const runner: PassRunner = {
-	threads: 2,
-	seed: Number(values.seed),
-	records: [],
-	onProgress: ({ pass, note }) => {
-		if (values.quiet || pass !== "distill" || performance.now() - told < 10_000) return;
-		told = performance.now();
-		print(`  ${note}`);
+/** The best so far at the last checkpoint before each of the minutes of `--at`. */
+const snapshots = new Map<number, Checkpoint>();
+const moments = values.at.split(",").map(Number);
+const last = await run({
+	load: async () => undefined,
+	save: async (checkpoint) => {
+		const due = moments.filter((minutes) => minutes > 0 && checkpoint.facts.seconds <= 60 * minutes);
+		const kept = due.length > 0 ? bestOf(checkpoint) : checkpoint;
+		for (const minutes of due) snapshots.set(minutes, kept);
 	},
-};
-const bundle = openBundle(input);
-const located = await runPass(locate({}), loadedFrom(bundle), runner);
-const calibrated =
-	values.method === "distemb"
-		? await runPass(
-				calibrate({ corpus, ...(values.calibration === undefined ? {} : { tokens: Number(values.calibration) }) }),
-				located,
-				runner,
-			)
-		: located;
-const factorized = { ...calibrated, ...(await runPass(factorize(options), calibrated, runner)) };
-const calibrations = (calibrated as Partial<Calibrated>).calibrations ?? [];
-const reconstructed = await runPass(
-	reconstruct({ method: values.method as "distemb" | "paper" | "svd", calibrations }),
-	factorized,
-	runner,
-);
-const distilled = await runPass(
-	distill({
-		corpus,
-		method: values.method as "distemb" | "paper" | "svd",
-		steps: number(values.steps),
-		minutes: number(values.minutes),
-		batch: number(values.batch),
-		length: number(values.length),
-		lr: number(values.lr),
-		train: values.set as "factors" | "norms" | "all" | undefined,
-		phases: values.phases?.split(",") as ("head" | "factors" | "all")[] | undefined,
-		weights: values.weights === undefined ? undefined : JSON.parse(values.weights),
-	}),
-	{ ...reconstructed, calibrations },
-	runner,
-);
-await runPass(quantize(options), distilled, runner);
-const staged = new StagedOutput(output, bundle.kind);
-await writeBundle(staged, bundle, output, {});
-await staged.commit(true);
-bundle.close();
-for (const { name, milliseconds, log } of runner.records)
-	if (name === "distill") print([`${name} ${Math.round(milliseconds)} ms`, ...log].join("\n  "));
-const { curve = [], best } = distilled.distillation ?? {};
-for (const point of curve)
-	print(
-		`  ${point.phase} step ${point.step}  ${point.seconds.toFixed(0)} s  loss ${point.loss.toPrecision(4)}  validation ${point.validation?.toPrecision(4)}`,
-	);
-print(`  best ${JSON.stringify(best)}`);
-if (values.test !== "") {
-	const report = await compare(input, output, {
+});
+await row(last);
+for (const checkpoint of snapshots.values()) {
+	const { facts, arrays } = checkpoint;
+	print(`| at ${(facts.seconds / 60).toFixed(1)} min of these |`);
+	const isOver = { ...facts, step: number(values.steps) ?? facts.step, seconds: 60 * (number(values.minutes) ?? 0) };
+	await row(await run({ load: async () => ({ facts: isOver, arrays }), save: async () => {} }));
+}
+
+/** All passes on the model read anew, since they change it; writes the output. */
+async function run(checkpoint: CheckpointStore) {
+	const runner = runnerOf();
+	const bundle = openBundle(input);
+	try {
+		const located = await runPass(locate({}), loadedFrom(bundle), runner);
+		const extent = values.calibration === undefined ? {} : { tokens: Number(values.calibration) };
+		if (method === "distemb") calibrations ??= (await runPass(calibrate({ corpus, ...extent }), located, runner)).calibrations;
+		const known = calibrations?.flatMap((calibration, index) => {
+			const vocabulary = located.vocabularies[index];
+			return vocabulary === undefined ? [] : [{ ...calibration, vocabulary }];
+		});
+		const calibrated = { ...located, calibrations: known };
+		const factorized = await runPass(factorize(options), calibrated, runner);
+		const reconstructed = await runPass(reconstruct({ method, calibrations: known }), factorized, runner);
+		const distilled = await runPass(
+			distill({
+				corpus,
+				method,
+				checkpoint,
+				steps: number(values.steps),
+				minutes: number(values.minutes),
+				batch: number(values.batch),
+				length: number(values.length),
+				lr: number(values.lr),
+				train: values.set as "head" | "factors" | "norms" | "all" | undefined,
+				phases: values.phases?.split(",") as ("head" | "factors" | "all")[] | undefined,
+				weights: values.weights === undefined ? undefined : JSON.parse(values.weights),
+			}),
+			{ ...reconstructed, calibrations: known ?? [] },
+			runner,
+		);
+		await runPass(quantize({ ...options, refit: distilled.distillation === undefined }), distilled, runner);
+		const staged = new StagedOutput(output, bundle.kind);
+		await writeBundle(staged, bundle, output, {});
+		await staged.commit(true);
+		const record = runner.records.find(({ name }) => name === "distill");
+		print([`distill ${Math.round(record?.milliseconds ?? 0)} ms`, ...(record?.log ?? [])].join("\n  "));
+		return distilled.distillation;
+	} finally {
+		bundle.close();
+	}
+}
+
+/** What was trained, and what the output is worth. */
+async function row(trained: Awaited<ReturnType<typeof run>>) {
+	const { curve = [], best } = trained ?? {};
+	for (const { phase, step, seconds, loss, validation } of curve)
+		print(`  ${phase} step ${step}  ${seconds.toFixed(0)} s  loss ${loss.toPrecision(4)}  validation ${validation?.toPrecision(4)}`);
+	const { tokens, translation } = await compare(input, output, {
 		data: [values.test],
-		threads: 2,
+		threads: THREADS,
 		footprint: false,
 		pairs: Number(values.pairs),
-		tokens: 25_600,
+		tokens: Number(values.tokens),
 	});
-	print(JSON.stringify({ tokens: report.tokens?.all, translation: report.translation }, undefined, 1));
-	print(path.basename(output));
+	print(JSON.stringify({ best, tokens, translation }));
+	const all = tokens?.all;
+	const cells = [
+		`${best?.step ?? 0} steps, ${((curve.at(-1)?.seconds ?? 0) / 60).toFixed(1)} min`,
+		all?.divergence.toFixed(4),
+		all?.studentNats.toFixed(3),
+		all?.studentPerplexity.toFixed(2),
+		`${(100 * (all?.agreement ?? 0)).toFixed(1)} %`,
+		...(translation === undefined ? [] : [translation.student.bleu.toFixed(1), translation.student.chrf.toFixed(1)]),
+	];
+	print(`| ${cells.join(" | ")} |`);
+}
+
+/** Only what was best, in arrays of its own; the optimizer's moments are not needed any more. */
+function bestOf({ facts, arrays }: Checkpoint): Checkpoint {
+	const kept = new Map<string, Float32Array>();
+	for (const [name, array] of arrays) {
+		const isValue = name.startsWith("best/values/");
+		if (name.startsWith("now/")) continue;
+		const values = isValue ? array.slice() : new Float32Array(array.length);
+		kept.set(name, values).set(name.replace("best/", "now/"), values);
+	}
+	return { facts, arrays: kept };
+}
+
+async function corpusOf(): Promise<Corpus> {
+	const special = { pad: 0, start: 0, mask: undefined, context: undefined };
+	const origin = { special, generated: false, from: values.train } as const;
+	const parts = (open: (paths: string[]) => Promise<unknown>) =>
+		Promise.all([values.train, values.valid, values.test].map((file) => open([file])));
+	const isPairs = values.train.endsWith(".safetensors");
+	const [train, validation, test] = await parts(isPairs ? openPairs : openTokens);
+	return { kind: isPairs ? "pairs" : "tokens", ...origin, train, validation, test } as Corpus;
+}
+
+function runnerOf(): PassRunner {
+	let told = 0;
+	return {
+		threads: THREADS,
+		seed: Number(values.seed),
+		records: [],
+		onProgress: ({ pass, note }) => {
+			if (values.quiet || pass !== "distill" || performance.now() - told < 10_000) return;
+			told = performance.now();
+			print(`  ${note}`);
+		},
+	};
+}
+
+function print(line: string): void {
+	process.stdout.write(`${line}\n`);
 }
