@@ -160,6 +160,8 @@ export interface Calibration {
 	readonly vocabulary: Vocabulary;
 	/** q: reads of each row by all lookups together, per predicted token, [V]. */
 	readonly frequency: Float64Array | undefined;
+	/** Tokens that q was counted over: the training part's, more than the moments are means over. */
+	readonly counted: number;
 	/** M: second moment of the loss's gradient at the lookups' outputs, labels sampled from the model; d×d row-major. Undefined beside q: I. */
 	readonly gradientMoment: Float64Array | undefined;
 	/** D: E[p(1 − p)] of each row's probability at the projections, [V]. */

@@ -16,6 +16,7 @@ export function idOrder(vocabulary: Vocabulary): Calibration {
 		spread: vocabulary.projections.length > 0 ? shares : undefined,
 		hiddenMoment: undefined,
 		tokens: 0,
+		counted: 0,
 		source: "id order",
 	};
 }

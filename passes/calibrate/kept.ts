@@ -14,7 +14,7 @@ export interface CalibrationCache {
 const ARRAYS = ["frequency", "gradientMoment", "spread", "hiddenMoment"] as const;
 
 /** Raised when what is measured changes. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** What `measured` gives, from the file if it is there; `facts` are all else that the result depends on. In single precision either way. */
 export async function kept(
@@ -29,7 +29,9 @@ export async function kept(
 	const found = await loadArrays(file);
 	if (found !== undefined) {
 		log(`kept from an earlier run in ${file}`);
-		return vocabularies.map((vocabulary, index) => restored(vocabulary, found.facts, (name) => found.arrays.get(`${index}.${name}`)));
+		return vocabularies.map((vocabulary, index) =>
+			restored(vocabulary, found.facts, index, (name) => found.arrays.get(`${index}.${name}`)),
+		);
 	}
 	const fresh = await measured();
 	const arrays = new Map<string, Float32Array>();
@@ -39,13 +41,16 @@ export async function kept(
 			if (values !== undefined) arrays.set(`${index}.${name}`, Float32Array.from(values));
 		}
 	const { tokens, source } = fresh[0] ?? {};
+	const counted = fresh.map((calibration) => calibration.counted);
 	if (tokens === undefined || source === "id order") return fresh;
-	await saveArrays(file, { facts: { tokens, source }, arrays });
-	return fresh.map(({ vocabulary }, index) => restored(vocabulary, { tokens, source }, (name) => arrays.get(`${index}.${name}`)));
+	await saveArrays(file, { facts: { tokens, counted, source }, arrays });
+	return fresh.map(({ vocabulary }, index) =>
+		restored(vocabulary, { tokens, counted, source }, index, (name) => arrays.get(`${index}.${name}`)),
+	);
 }
 
-function restored(vocabulary: Vocabulary, facts: unknown, arrayOf: (name: string) => Float32Array | undefined): Calibration {
-	const { tokens, source } = isRecord(facts) ? facts : {};
+function restored(vocabulary: Vocabulary, facts: unknown, index: number, arrayOf: (name: string) => Float32Array | undefined): Calibration {
+	const { tokens, counted, source } = isRecord(facts) ? facts : {};
 	const wide = (name: (typeof ARRAYS)[number]) => {
 		const values = arrayOf(name);
 		return values && Float64Array.from(values);
@@ -57,6 +62,7 @@ function restored(vocabulary: Vocabulary, facts: unknown, arrayOf: (name: string
 		spread: wide("spread"),
 		hiddenMoment: wide("hiddenMoment"),
 		tokens: Number(tokens),
+		counted: Array.isArray(counted) ? Number(counted[index]) : 0,
 		source: source === "generated" ? "generated" : "data",
 	};
 }

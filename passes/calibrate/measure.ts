@@ -9,6 +9,7 @@ import { type BatchShape, feedsFor, type TrainingBatch, trainingBatches } from "
 import type { Corpus } from "../../src/training/corpus.js";
 import { trainableOf } from "../../src/training/trainable.js";
 import type { WholeModel } from "../../src/training/whole.js";
+import { countStreams } from "./counts.js";
 import { type CalibrationGraph, calibrationGraph, INPUTS } from "./graph.js";
 import { sitesOf } from "./sites.js";
 import { type Means, MomentSums } from "./sums.js";
@@ -64,7 +65,8 @@ export async function measure(
 		for (const { session } of open.values()) await session.close();
 	}
 	const missing = new Set([...open.values()].flatMap(({ graph }) => graph.missing.map(({ node, why }) => `${node}: ${why}`)));
-	return { means: sums?.means() ?? [], tokens: sums?.tokens ?? 0, missing: [...missing] };
+	const counts = await countStreams(whole.kind, corpus, whole.width, signal);
+	return { means: sums?.means(counts) ?? [], tokens: sums?.tokens ?? 0, missing: [...missing] };
 }
 
 interface Opened {

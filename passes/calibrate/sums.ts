@@ -2,6 +2,7 @@
 import { DistembError } from "../../src/errors.js";
 import type { EngineTensor } from "../../src/runtime/session.js";
 import type { TrainingBatch } from "../../src/training/batches.js";
+import { NOTHING_COUNTED, type Stream, type StreamCounts, type Tally } from "./counts.js";
 import type { CalibrationGraph, TableMoments } from "./graph.js";
 import type { Sites } from "./sites.js";
 
@@ -9,6 +10,8 @@ import type { Sites } from "./sites.js";
 export interface Means {
 	/** Reads of each row, [V]. */
 	readonly frequency: Float64Array | undefined;
+	/** Tokens whose reads `frequency` tells. */
+	readonly counted: number;
 	/** d×d, per read. */
 	readonly gradientMoment: Float64Array | undefined;
 	/** [V] */
@@ -38,32 +41,37 @@ export class MomentSums {
 		this.tokens += batch.count;
 	}
 
-	means(): Means[] {
-		return this.tables.map((table) => table.means(this.tokens, this.spread));
+	/** @param counts how often the whole training part has each token, where that is known */
+	means(counts: StreamCounts = NOTHING_COUNTED): Means[] {
+		return this.tables.map((table) => table.means(this.tokens, this.spread, counts));
 	}
 }
 
 class TableSums {
-	private readonly frequency: Float64Array;
+	/** One per lookup. */
+	private readonly tallies: Tally[];
 	private readonly gradient: Float64Array;
 	private readonly hidden: Float64Array;
-	private reads = 0;
 	private readsWithGradient = 0;
 	private projects = false;
 
 	constructor(private readonly sites: Sites) {
 		const { rows, cols } = sites;
-		this.frequency = new Float64Array(rows);
+		this.tallies = sites.lookups.map(() => ({ reads: new Float64Array(rows), stream: undefined }));
 		[this.gradient, this.hidden] = [new Float64Array(cols * cols), new Float64Array(cols * cols)];
 	}
 
 	add({ lookups, hidden }: TableMoments, results: Results, batch: TrainingBatch): void {
-		for (const { ids, gradient } of lookups) {
+		for (const [index, { ids, gradient }] of lookups.entries()) {
+			const tally = this.tallies[index];
+			if (tally === undefined) continue;
 			const tokens = integers(results, ids.name);
+			const stream = streamOf(batch, tokens);
+			tally.stream = stream;
 			// Padding, and what no prediction depends on, has no gradient: that is no read.
 			const norms = gradient && floats(results, gradient.norms.name);
-			const counts = norms ?? shownOf(batch, tokens);
-			for (const [place, id] of tokens.entries()) if (counts[place] !== 0) this.count(id);
+			const counts = norms ?? shown(batch, stream, tokens.length);
+			for (const [place, id] of tokens.entries()) if (counts[place] !== 0) this.count(tally, id);
 			if (gradient === undefined || norms === undefined) continue;
 			addTo(this.gradient, floats(results, gradient.moment.name));
 			this.readsWithGradient += norms.reduce((count, norm) => count + Number(norm !== 0), 0);
@@ -74,27 +82,35 @@ class TableSums {
 	}
 
 	/** Negative ids count from the end, as in ONNX's Gather. */
-	private count(id: bigint): void {
+	private count({ reads }: Tally, id: bigint): void {
 		const row = Number(id) + (id < 0n ? this.sites.rows : 0);
-		this.frequency[row] = (this.frequency[row] ?? 0) + 1;
-		this.reads++;
+		reads[row] = (reads[row] ?? 0) + 1;
 	}
 
-	means(tokens: number, spread: Float64Array): Means {
+	means(tokens: number, spread: Float64Array, counts: StreamCounts): Means {
 		const per = (sum: Float64Array, count: number) => sum.map((value) => value / count);
+		const { frequency, counted } = counts.frequencyOf(this.tallies, this.sites.rows, tokens);
 		return {
-			frequency: this.reads > 0 ? per(this.frequency, tokens) : undefined,
+			frequency,
+			counted,
 			gradientMoment: this.readsWithGradient > 0 ? per(this.gradient, this.readsWithGradient) : undefined,
-			spread: this.projects ? new Float64Array(this.sites.rows).map((_, row) => (spread[row] ?? 0) / tokens) : undefined,
+			spread: this.projects ? counts.spreadOf(spread, this.sites.rows, tokens) : undefined,
 			hiddenMoment: this.projects ? per(this.hidden, tokens) : undefined,
 		};
 	}
 }
 
-/** 1 where a token stands, for a lookup that no gradient reaches: what it reads tells whether it is the source's or the target's. */
-function shownOf({ tokens, source }: TrainingBatch, ids: BigInt64Array): ArrayLike<number> {
-	const rows = [tokens, source].find((each) => each?.ids.length === ids.length && each.ids.every((id, place) => BigInt(id) === ids[place]));
-	return rows?.mask ?? new Uint8Array(ids.length).fill(1);
+/** Whether a lookup reads the source or the target, by its ids. */
+function streamOf({ tokens, source }: TrainingBatch, ids: BigInt64Array): Stream | undefined {
+	const reads = (each: TrainingBatch["source"]) =>
+		each?.ids.length === ids.length && each.ids.every((id, place) => BigInt(id) === ids[place]);
+	if (reads(tokens)) return "tokens";
+	return reads(source) ? "source" : undefined;
+}
+
+/** 1 where a token stands, for a lookup that no gradient reaches. */
+function shown(batch: TrainingBatch, stream: Stream | undefined, count: number): ArrayLike<number> {
+	return (stream && batch[stream]?.mask) ?? new Uint8Array(count).fill(1);
 }
 
 function addTo(sums: Float64Array, values: Float32Array): void {

@@ -148,14 +148,13 @@ function traceOf(matrix: Float64Array, size: number): number {
 
 /** By the part of all reads that were a token's only one: the probability of an unseen token (Good 1953). */
 function unseenShare(calibration: Calibration | undefined): number {
-	const { frequency, tokens = 0 } = calibration ?? {};
-	if (frequency === undefined || tokens === 0) return UNSEEN.least;
+	const { frequency, counted = 0 } = calibration ?? {};
+	if (frequency === undefined || counted === 0) return UNSEEN.least;
+	const reads = frequency.reduce((sum, weight) => sum + weight, 0);
 	let once = 0;
-	let total = 0;
 	for (const weight of frequency) {
-		const reads = weight * tokens;
-		total += reads;
-		if (reads > 0.5 && reads < 1.5) once += reads;
+		const count = (weight * counted) / reads;
+		if (count > 0.5 && count < 1.5) once += count;
 	}
-	return total > 0 ? Math.min(UNSEEN.most, Math.max(UNSEEN.least, (UNSEEN.times * once) / total)) : UNSEEN.least;
+	return reads > 0 ? Math.min(UNSEEN.most, Math.max(UNSEEN.least, (UNSEEN.times * once) / counted)) : UNSEEN.least;
 }

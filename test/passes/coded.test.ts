@@ -42,7 +42,16 @@ function calibrationOf({ vocabularies }: Located): Calibration[] {
 		const shares = frequency.map((part) => part / total);
 		const moment = new Float64Array(D * D);
 		for (let k = 0; k < D; k++) moment[k * D + k] = 1 / (1 + k);
-		return { vocabulary, frequency: shares, spread: shares, gradientMoment: moment, hiddenMoment: moment, tokens: 1e5, source: "data" };
+		return {
+			vocabulary,
+			frequency: shares,
+			spread: shares,
+			gradientMoment: moment,
+			hiddenMoment: moment,
+			tokens: 1e5,
+			counted: 1e5,
+			source: "data",
+		};
 	});
 }
 

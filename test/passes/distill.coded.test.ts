@@ -40,7 +40,7 @@ async function coded(): Promise<Reconstructed> {
 	const frequency = Float64Array.from({ length: V }, (_, id) => 1 / (1 + id) / 9);
 	const calibrations = located.vocabularies.map((vocabulary) => ({
 		...{ vocabulary, frequency, spread: frequency, gradientMoment: undefined, hiddenMoment: undefined },
-		...{ tokens: 0, source: "id order" as const },
+		...{ tokens: 0, counted: 0, source: "id order" as const },
 	}));
 	const options = { ...COMPILE_DEFAULTS, size: { ratio: RATIO }, dtype: "mixed" as const, blocks: 3 };
 	const sized = await runPass(factorize(options), { ...located, calibrations }, runner());

@@ -175,7 +175,7 @@ describe("rowSource", () => {
 describe("metricOf", () => {
 	const vocabulary = { table: tableOf(new Float32Array(4), 2, 2) } as Vocabulary;
 	const calibration = {
-		...{ vocabulary, tokens: 10, source: "data" as const },
+		...{ vocabulary, tokens: 10, counted: 10, source: "data" as const },
 		frequency: Float64Array.of(0.5, 0.5),
 		gradientMoment: Float64Array.of(2, 0, 0, 2),
 		spread: Float64Array.of(0.1, 0.3),
