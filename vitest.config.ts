@@ -6,6 +6,8 @@ export default defineConfig({
 		pool: "forks",
 		maxWorkers: 2,
 		include: ["test/**/*.test.ts"],
+		// These need a browser: npm run test:browser.
+		exclude: ["test/browser/**"],
 		testTimeout: 60_000,
 	},
 });

@@ -1,8 +1,9 @@
-// Prints vitest's counts as "N passed, N failed, N skipped", from the JSON that `npm test` leaves.
+// Prints vitest's counts as "N passed, N failed, N skipped", from the JSON that `npm test` and `npm run test:browser` leave.
 import { readFileSync } from "node:fs";
 
-const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(
-	readFileSync(new URL("../coverage/vitest.json", import.meta.url), "utf8"),
+const runs = ["vitest.json", "vitest.browser.json"].map((name) =>
+	JSON.parse(readFileSync(new URL(`../coverage/${name}`, import.meta.url), "utf8")),
 );
-process.stdout.write(`${numPassedTests} passed, ${numFailedTests} failed, ${numPendingTests} skipped\n`);
-process.exitCode = numFailedTests === 0 && numPassedTests > 0 ? 0 : 1;
+const count = (key) => runs.reduce((sum, run) => sum + run[key], 0);
+process.stdout.write(`${count("numPassedTests")} passed, ${count("numFailedTests")} failed, ${count("numPendingTests")} skipped\n`);
+process.exitCode = count("numFailedTests") === 0 && runs.every(({ numPassedTests }) => numPassedTests > 0) ? 0 : 1;
