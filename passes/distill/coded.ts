@@ -1,7 +1,8 @@
 // Factors that will be written as codes: the student reads them rounded while gradients act on the float ones.
 import { fromHalves } from "../../src/ir/halves.js";
 import { leastSquares } from "../../src/linalg/refit.js";
-import { Rounding, roundRight } from "../../src/linalg/rounding.js";
+import { Rounding, roundRight, scalesOf, weighingOf } from "../../src/linalg/rounding.js";
+import type { RowScales } from "../../src/linalg/row-coder.js";
 import type { PassContext } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import type { Sight } from "../../src/runtime/training/training.js";
@@ -44,6 +45,8 @@ interface CodedPair {
 	readonly rank: number;
 	readonly rounding: Rounding;
 	readonly rows: number;
+	/** Of the rows of U, as they were last chosen. */
+	readonly scales: RowScales;
 }
 
 /** What the student reads in place of coded factors; undefined: there are none. */
@@ -52,8 +55,14 @@ export function codedSight(parameters: readonly Parameter[]): Sight | undefined 
 	if (pairs.length === 0) return undefined;
 	return {
 		names: new Set(pairs.flatMap(({ left, right }) => [left.value.name, right.value.name])),
-		show: (values, seen) => {
-			for (const pair of pairs) show(pair, values, seen);
+		kept: new Map(
+			pairs.flatMap(({ left, scales: { divisors, factors } }) => [
+				[`${left.value.name}/divisors`, divisors],
+				[`${left.value.name}/factors`, factors],
+			]),
+		),
+		show: (values, seen, anew) => {
+			for (const pair of pairs) show(pair, values, seen, anew);
 		},
 	};
 }
@@ -64,8 +73,11 @@ export function keepDropped(parameters: readonly Parameter[], values: ReadonlyMa
 	return () => {
 		for (const { left, rank, rows, rounding } of pairs) {
 			const array = values.get(left.value.name) ?? new Float32Array(0);
-			const [down, along] = isTurned(left) ? [1, rows] : [rank, 1];
-			for (let row = 0; row < rows; row++) for (const column of rounding.droppedOf(row)) array[row * down + column * along] = 0;
+			const turned = isTurned(left);
+			for (let row = 0; row < rows; row++)
+				for (const [from, to] of rounding.droppedOf(row))
+					if (turned) for (let column = from; column < to; column++) array[column * rows + row] = 0;
+					else array.fill(0, row * rank + from, row * rank + to);
 		}
 	};
 }
@@ -90,40 +102,67 @@ function pairsOf(parameters: readonly Parameter[]): CodedPair[] {
 		const { coding, rank, vocabulary } = group;
 		const [left, right] = [of(group, "left"), of(group, "right")];
 		if (coding === undefined || left === undefined || right === undefined) return [];
-		return [{ left, right, rank, rounding: new Rounding(coding, rank, vocabulary.table.rows), rows: vocabulary.table.rows }];
+		const { rows } = vocabulary.table;
+		return [{ left, right, rank, rounding: new Rounding(coding, rank, rows), rows, scales: scalesOf(rows) }];
 	});
 }
 
+/** Rows of U that are rounded at a time, so that they stay in the processor's cache. */
+const TILE = 128;
+
+/** @param anew with scales that are chosen for these values, as they are when codes are written; else with those chosen last */
 function show(
-	{ left, right, rank, rounding, rows }: CodedPair,
+	{ left, right, rank, rounding, rows, scales }: CodedPair,
 	values: ReadonlyMap<string, Float32Array>,
 	seen: ReadonlyMap<string, Float32Array>,
+	anew: boolean,
 ) {
-	const plain = (parameter: Parameter, height: number, width: number) => {
-		const array = unscaled(parameter, values.get(parameter.value.name) ?? new Float32Array(0));
-		return isTurned(parameter) ? transposed(array, width, height) : array;
-	};
-	const put = (parameter: Parameter, array: Float32Array, height: number, width: number) => {
-		const own = isTurned(parameter) ? transposed(array, height, width) : array;
-		seen.get(parameter.value.name)?.set(scaled(parameter, own, parameter.scales ?? new Float64Array(rank).fill(1)));
-	};
-	const cols = (right.initial.length / rank) | 0;
-	const u = plain(left, rows, rank);
-	const w = plain(right, rank, cols);
-	const rounded = rounding.encode({ left: (start, end) => u.subarray(start * rank, end * rank), right: w });
-	const { gauge } = rounded;
-	put(
-		left,
-		rounded.left(0, rows).map((value) => value / gauge),
-		rows,
-		rank,
-	);
-	put(
-		right,
-		fromHalves(roundRight(w, gauge), "float16").map((value) => value * gauge),
-		rank,
-		cols,
-	);
+	const cols = right.initial.length / rank;
+	const own = unscaled(right, values.get(right.value.name) ?? new Float32Array(0));
+	const w = isTurned(right) ? transposed(own, cols, rank) : own;
+	const by = weighingOf(w, rank);
+	const rounded = fromHalves(roundRight(w, by.gauge), "float16").map((value) => value * by.gauge);
+	seen.get(right.value.name)?.set(scaled(right, isTurned(right) ? transposed(rounded, rank, cols) : rounded, scalesIn(right, rank)));
+	const [from, to] = [values, seen].map((arrays) => arrays.get(left.value.name) ?? new Float32Array(0)) as [Float32Array, Float32Array];
+	const [tile, columns] = [new Float32Array(TILE * rank), scalesIn(left, rank)];
+	for (let first = 0; first < rows; first += TILE) {
+		const last = Math.min(rows, first + TILE);
+		takeRows(from, tile, { first, last, rows, columns, turned: isTurned(left) });
+		if (anew) rounding.scale(tile, first, last, by, scales);
+		rounding.round(tile, first, last, scales);
+		putRows(tile, to, { first, last, rows, columns, turned: isTurned(left) });
+	}
+}
+
+function scalesIn({ scales }: Parameter, rank: number): Float64Array {
+	return scales ?? new Float64Array(rank).fill(1);
+}
+
+interface Tile {
+	readonly first: number;
+	readonly last: number;
+	readonly rows: number;
+	/** What each column of U was multiplied by. */
+	readonly columns: Float64Array;
+	/** U is stored as its transpose. */
+	readonly turned: boolean;
+}
+
+/** Rows of U as they are stored, into `tile`. */
+function takeRows(from: Float32Array, tile: Float32Array, { first, last, rows, columns, turned }: Tile): void {
+	const rank = columns.length;
+	const [down, along] = turned ? [1, rows] : [rank, 1];
+	const by = columns.map((scale) => 1 / scale);
+	for (let row = first, at = 0; row < last; row++)
+		for (let k = 0; k < rank; k++, at++) tile[at] = (from[row * down + k * along] as number) * (by[k] as number);
+}
+
+/** Rows of U from `tile` to where they are trained. */
+function putRows(tile: Float32Array, to: Float32Array, { first, last, rows, columns, turned }: Tile): void {
+	const rank = columns.length;
+	const [down, along] = turned ? [1, rows] : [rank, 1];
+	for (let row = first, at = 0; row < last; row++)
+		for (let k = 0; k < rank; k++, at++) to[row * down + k * along] = (tile[at] as number) * (columns[k] as number);
 }
 
 /** `values` with each column of U, or row of W, times its scale. */

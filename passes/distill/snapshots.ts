@@ -8,27 +8,36 @@ const KINDS = ["values", "mean", "square"] as const;
 /** What is being trained now, and as it was at its best. */
 export function arraysOf(training: Training, best: Snapshot): ReadonlyMap<string, Float32Array> {
 	const arrays = new Map<string, Float32Array>();
-	for (const [prefix, { states }] of [
+	const names = [...training.parameters.keys()];
+	for (const [prefix, { states, kept, keptFor }] of [
 		["now", training.snapshot()],
 		["best", best],
-	] as const)
-		for (const [index, name] of [...training.parameters.keys()].entries())
+	] as const) {
+		for (const [index, name] of names.entries())
 			for (const kind of KINDS) arrays.set(`${prefix}/${kind}/${name}`, states[index]?.[kind] ?? new Float32Array(0));
+		for (const [name, array] of kept) arrays.set(`${prefix}/kept/${name}`, array);
+		arrays.set(`${prefix}/keptFor`, Float32Array.of(keptFor));
+	}
 	return arrays;
 }
 
 /** @throws DistembError `input` if the checkpoint lacks a parameter or has it in another size */
 export function snapshotsOf({ arrays, facts }: Checkpoint, training: Training): { readonly now: Snapshot; readonly best: Snapshot } {
-	const read = (prefix: string, step: number): Snapshot => ({
-		step,
-		states: [...training.parameters].map(([name, { length }]) => {
-			const of = (kind: (typeof KINDS)[number]) => {
-				const array = arrays.get(`${prefix}/${kind}/${name}`);
-				if (array?.length !== length) throw new DistembError("input", `the checkpoint has no "${name}" of ${length} numbers`);
-				return array;
-			};
-			return { values: of("values"), mean: of("mean"), square: of("square") };
-		}),
-	});
+	const read = (prefix: string, step: number): Snapshot => {
+		const of = (name: string, length: number) => {
+			const array = arrays.get(`${prefix}/${name}`);
+			if (array?.length !== length) throw new DistembError("input", `the checkpoint has no "${name}" of ${length} numbers`);
+			return array;
+		};
+		return {
+			step,
+			states: [...training.parameters].map(([name, { length }]) => {
+				const [values, mean, square] = KINDS.map((kind) => of(`${kind}/${name}`, length)) as [Float32Array, Float32Array, Float32Array];
+				return { values, mean, square };
+			}),
+			kept: new Map([...training.kept].map(([name, { length }]) => [name, of(`kept/${name}`, length)])),
+			keptFor: of("keptFor", 1)[0] ?? 0,
+		};
+	};
 	return { now: read("now", facts.updates), best: read("best", facts.best.updates) };
 }

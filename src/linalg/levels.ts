@@ -11,6 +11,25 @@ export interface Quantizer {
 	readonly distortion: number;
 	/** Code of the value nearest to `number`. */
 	encode(number: number): number;
+	readonly search: Search;
+}
+
+/** Tables that find the nearest value: the numbers from `low` on in bins of equal width, `perUnit` of them in a unit. */
+export interface Search {
+	readonly low: number;
+	readonly perUnit: number;
+	/** Code of the value nearest to where each bin begins. */
+	readonly start: Uint8Array;
+	/** Up to where the value of each code is the nearest; infinite for the last. */
+	readonly ends: Float64Array;
+}
+
+/** Code of the value nearest to `number`. */
+export function codeOf(number: number, low: number, perUnit: number, start: Uint8Array, ends: Float64Array): number {
+	const at = (number - low) * perUnit;
+	let code = start[at > 0 ? (at < BINS ? at | 0 : BINS - 1) : 0] as number;
+	while (number > (ends[code] as number)) code++;
+	return code;
 }
 
 /** Counts of values for which whole bytes waste little: 8, 4, 2⅔, 2 and 1.6 bits a code. */
@@ -45,7 +64,9 @@ function lloydMax(count: number): Quantizer {
 		const value = values[code] as number;
 		distortion += value * value * weight - 2 * value * sum;
 	}
-	return { count, codesPerByte: codesPerByte(count), values, distortion, encode: nearest(values) };
+	const search = searchOf(values);
+	const encode = (number: number) => codeOf(number, search.low, search.perUnit, search.start, search.ends);
+	return { count, codesPerByte: codesPerByte(count), values, distortion, encode, search };
 }
 
 /** How many codes of `count` values a byte holds. */
@@ -109,22 +130,15 @@ function centroids(values: Float64Array, mass: Float64Array, moment: Float64Arra
 	});
 }
 
-function nearest(values: Float64Array): (number: number) => number {
+function searchOf(values: Float64Array): Search {
 	const last = values.length - 1;
-	const middles = Float64Array.from({ length: last }, (_, code) => ((values[code] as number) + (values[code + 1] as number)) / 2);
+	const ends = values.map((value, code) => (code < last ? (value + (values[code + 1] as number)) / 2 : Number.POSITIVE_INFINITY));
 	const low = values[0] as number;
-	const width = ((values[last] as number) - low) / BINS;
+	const perUnit = BINS / ((values[last] as number) - low);
 	const start = new Uint8Array(BINS);
 	for (let bin = 0, code = 0; bin < BINS; bin++) {
-		while (code < last && low + bin * width > (middles[code] as number)) code++;
+		while (low + bin / perUnit > (ends[code] as number)) code++;
 		start[bin] = code;
 	}
-	return (number) => {
-		const bin = Math.floor((number - low) / width);
-		if (!(bin >= 0)) return 0;
-		if (bin >= BINS) return last;
-		let code = start[bin] as number;
-		while (code < last && number > (middles[code] as number)) code++;
-		return code;
-	};
+	return { low, perUnit, start, ends };
 }

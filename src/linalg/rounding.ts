@@ -1,10 +1,11 @@
 // Rows of U as codes of different precision, one scale a row.
 import { throwIfAborted } from "../errors.js";
 import { fromFloat16, toFloat16 } from "../ir/elements.js";
-import { fromHalves, toHalves } from "../ir/halves.js";
+import { toHalves } from "../ir/halves.js";
 import type { Coding } from "../state.js";
-import { type BlockLayout, BYTE_VALUES, type CodedLayout, layoutOf } from "./coding.js";
+import { BYTE_VALUES, type CodedLayout, layoutOf } from "./coding.js";
 import { quantizerOf } from "./levels.js";
+import { type RowCoder, type RowScales, rowCoder, type Weighing } from "./row-coder.js";
 
 /** U [V, r] and W [r, d] in float32. */
 export interface FloatFactors {
@@ -23,9 +24,6 @@ export interface RoundedRows {
 	/** Rows [start, end) of U by id, as a runtime reads them. */
 	left(start: number, end: number): Float32Array;
 }
-
-/** Scales that are tried for each row, times its root mean square. */
-const TRIED_SCALES = [1, 0.8, 0.9, 1.15, 1.35];
 
 /** Rows handled at a time. */
 const ROWS = 4096;
@@ -51,41 +49,74 @@ export class Rounding {
 
 	/** The same factors give the same codes. */
 	encode({ left, right }: FloatFactors, signal?: AbortSignal): RoundedRows {
-		const { layout, coders, rank, rows } = this;
-		const gauge = gaugeOf(right);
-		const weights = norms(right, rank);
+		const { layout, rank, rows } = this;
+		const by = weighingOf(right, rank);
+		const { gauge } = by;
 		const codes = new Uint8Array(layout.bytes);
+		const rowScales = scalesOf(rows);
 		const scales = new Uint16Array(rows);
 		for (let first = 0; first < rows; first += ROWS) {
 			throwIfAborted(signal);
 			const last = Math.min(rows, first + ROWS);
 			const values = left(first, last);
+			this.scale(values, first, last, by, rowScales);
 			for (let id = first; id < last; id++) {
-				const { block, place, start } = this.find(id);
-				scales[place] = coders[block]?.encode(values, (id - first) * rank, { weights, gauge }, codes, start) ?? 0;
+				const divisor = rowScales.divisors[id] as number;
+				this.coderOf(id)?.encode(values, (id - first) * rank, divisor, codes, this.startOf(id));
+				scales[this.placeOf(id)] = toFloat16((rowScales.factors[id] as number) * gauge);
 			}
 		}
 		const decoded = (from: number, to: number): Float32Array => {
 			const out = new Float32Array((to - from) * rank);
 			for (let id = from; id < to; id++) {
-				const { block, place, start } = this.find(id);
-				coders[block]?.decode(codes, start, fromFloat16(scales[place] as number), out, (id - from) * rank);
+				const scale = fromFloat16(scales[this.placeOf(id)] as number);
+				this.coderOf(id)?.decode(codes, this.startOf(id), scale, out, (id - from) * rank);
 			}
 			return out;
 		};
 		return { codes, scales, gauge, left: decoded };
 	}
 
-	/** Columns that a row does not have. */
-	droppedOf(id: number): readonly number[] {
-		return this.coders[this.find(id).block]?.dropped ?? [];
+	/** Finds the scales that {@link encode} gives rows [first, last) of U, which are `values`. */
+	scale(values: Float32Array, first: number, last: number, by: Weighing, scales: RowScales): void {
+		for (let id = first; id < last; id++) this.coderOf(id)?.scale(values, (id - first) * this.rank, by, scales, id);
 	}
 
-	private find(id: number) {
-		const place = this.coding.positions?.[id] ?? id;
-		const block = this.blockAt[place] as number;
-		return { block, place, start: rowStart(this.layout.blocks[block], place) };
+	/** Rounds rows [first, last) of U, which are `values`, in place by their scales; times the gauge of W they are what {@link encode} gives. */
+	round(values: Float32Array, first: number, last: number, { divisors, factors }: RowScales): void {
+		for (let id = first; id < last; id++)
+			this.coderOf(id)?.round(values, (id - first) * this.rank, divisors[id] as number, factors[id] as number);
 	}
+
+	/** Columns that a row does not have, as ranges from … to, exclusively. */
+	droppedOf(id: number): RowCoder["dropped"] {
+		return this.coderOf(id)?.dropped ?? [];
+	}
+
+	private placeOf(id: number): number {
+		return this.coding.positions === undefined ? id : (this.coding.positions[id] as number);
+	}
+
+	private coderOf(id: number): RowCoder | undefined {
+		return this.coders[this.blockAt[this.placeOf(id)] as number];
+	}
+
+	/** Where the codes of a row begin. */
+	private startOf(id: number): number {
+		const place = this.placeOf(id);
+		const block = this.layout.blocks[this.blockAt[place] as number];
+		return block === undefined ? 0 : block.start + (place - block.first) * block.rowBytes;
+	}
+}
+
+/** Room for the scales of so many rows. */
+export function scalesOf(rows: number): RowScales {
+	return { divisors: new Float32Array(rows), factors: new Float32Array(rows) };
+}
+
+/** What an error in each column of U costs beside W. */
+export function weighingOf(right: Float32Array, rank: number): Weighing {
+	return { gauge: gaugeOf(right), weights: norms(right, rank) };
 }
 
 /** W over the gauge, as it is stored. */
@@ -94,10 +125,6 @@ export function roundRight(right: Float32Array, gauge: number): Uint16Array {
 		right.map((value) => value / gauge),
 		"float16",
 	);
-}
-
-function rowStart(block: BlockLayout | undefined, place: number): number {
-	return block === undefined ? 0 : block.start + (place - block.first) * block.rowBytes;
 }
 
 function blockOfPlaces({ blocks }: CodedLayout, rows: number): Uint16Array {
@@ -131,66 +158,4 @@ function norms(right: Float32Array, rank: number): Float64Array {
 	return Float64Array.from({ length: rank }, (_, k) =>
 		right.subarray(k * cols, (k + 1) * cols).reduce((sum, value) => sum + value * value, 0),
 	);
-}
-
-interface Weighing {
-	readonly weights: Float64Array;
-	readonly gauge: number;
-}
-
-interface RowCoder {
-	readonly dropped: readonly number[];
-	/** Adds the codes of one row to `codes` and returns its scale, float16. `weights`: what an error in each column costs. */
-	encode(rows: Float32Array, at: number, by: Weighing, codes: Uint8Array, start: number): number;
-	decode(codes: Uint8Array, start: number, scale: number, out: Float32Array, at: number): void;
-}
-
-function rowCoder(block: BlockLayout, { kinds }: CodedLayout, values: Uint16Array): RowCoder {
-	const columns = [...block.kindOf.keys()].filter((column) => block.kindOf[column] !== 0);
-	const kept = columns.map((column) => {
-		const kind = block.kindOf[column] ?? 0;
-		const { count, digit } = kinds[kind] ?? { count: 1, digit: 0 };
-		const unit = count ** digit;
-		const decoded = Float64Array.from({ length: count }, (_, code) => fromFloat16(values[kind * BYTE_VALUES + code * unit] ?? 0));
-		const { encode } = quantizerOf(count);
-		return { column, byte: block.byteOf[column] ?? 0, kind, unit, decoded, encode };
-	});
-	const dropped = [...block.kindOf.keys()].filter((column) => block.kindOf[column] === 0);
-	const decodedValues = fromHalves(values, "float16");
-	const encode: RowCoder["encode"] = (rows, at, { weights, gauge }, codes, start) => {
-		let size = 0;
-		let total = 0;
-		for (const { column } of kept) {
-			const weight = weights[column] as number;
-			size += weight * (rows[at + column] as number) ** 2;
-			total += weight;
-		}
-		const base = Math.sqrt(size / (total || 1));
-		if (!(base > 0)) return 0;
-		let best = { gain: -1, trial: base, scale: 0 };
-		for (const factor of TRIED_SCALES) {
-			const trial = base * factor;
-			let cross = 0;
-			let square = 0;
-			for (const { column, decoded, encode: code } of kept) {
-				const weight = weights[column] as number;
-				const number = rows[at + column] as number;
-				const value = decoded[code(number / trial)] as number;
-				cross += weight * number * value;
-				square += weight * value * value;
-			}
-			const gain = square > 0 ? (cross * cross) / square : 0;
-			if (gain > best.gain) best = { gain, trial, scale: square > 0 ? cross / square : 0 };
-		}
-		for (const { column, byte, unit, encode: code } of kept) {
-			codes[start + byte] = (codes[start + byte] as number) + code((rows[at + column] as number) / best.trial) * unit;
-		}
-		return toFloat16(best.scale * gauge);
-	};
-	const decode: RowCoder["decode"] = (codes, start, scale, out, at) => {
-		for (const { column, byte, kind } of kept) {
-			out[at + column] = scale * (decodedValues[kind * BYTE_VALUES + (codes[start + byte] as number)] as number);
-		}
-	};
-	return { dropped, encode, decode };
 }

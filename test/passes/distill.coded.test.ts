@@ -17,6 +17,7 @@ import { type PassRunner, runPass } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import { type Feeds, openSession, type Session } from "../../src/runtime/session.js";
 import type { Distilled, Reconstructed } from "../../src/state.js";
+import type { Checkpoint, CheckpointStore } from "../../src/training/checkpoint.js";
 import { fixtureCorpus } from "../support/corpus.js";
 import { FIXTURES } from "../support/models.js";
 import { int64s } from "./support.js";
@@ -47,9 +48,32 @@ async function coded(): Promise<Reconstructed> {
 	return await runPass(reconstruct({ method: "distemb", calibrations }), sized, runner());
 }
 
-async function distilled(steps: number, seed = 1): Promise<Distilled> {
-	const options = { corpus: await fixtureCorpus(), method: "distemb", batch: 2, length: 16, steps } as const;
-	return await runPass(distill(options), await coded(), runner(seed));
+async function distilled(steps: number, run = runner(), checkpoint?: CheckpointStore): Promise<Distilled> {
+	const options = { corpus: await fixtureCorpus(), method: "distemb", batch: 2, length: 16, steps, checkpoint } as const;
+	return await runPass(distill(options), await coded(), run);
+}
+
+/** Keeps the last checkpoint in memory, as a file would: copied. */
+function memory(): CheckpointStore & { kept: Checkpoint | undefined } {
+	const store = {
+		kept: undefined as Checkpoint | undefined,
+		load: async () => store.kept,
+		save: async ({ facts, arrays }: Checkpoint) => {
+			const copies = new Map([...arrays].map(([name, array]) => [name, array.slice()]));
+			store.kept = { facts: JSON.parse(JSON.stringify(facts)), arrays: copies };
+		},
+	};
+	return store;
+}
+
+/** A runner that is interrupted after so many steps. */
+function stopping(after: number): PassRunner {
+	const controller = new AbortController();
+	let reports = 0;
+	const onProgress: PassRunner["onProgress"] = ({ note }) => {
+		if (note?.startsWith("step") === true && ++reports === after) controller.abort();
+	};
+	return { ...runner(), signal: controller.signal, onProgress };
 }
 
 const floats = ({ tensor }: Value) => new Float32Array(tensor?.bytes().slice().buffer ?? new ArrayBuffer(0));
@@ -142,6 +166,18 @@ describe("distill, of a coded table", () => {
 	it("repeats_to_the_byte_with_one_seed", async () => {
 		const bits = bitsOf(await distilled(4));
 		expect(bitsOf(await distilled(4))).toBe(bits);
-		expect(bitsOf(await distilled(4, 2))).not.toBe(bits);
+		expect(bitsOf(await distilled(4, runner(2)))).not.toBe(bits);
+	});
+
+	it.each([3, 11])("goes_on_to_the_same_bytes_if_it_was_interrupted_after_step_%i_of_16", async (step) => {
+		const whole = await distilled(16);
+		const store = memory();
+		await expect(distilled(16, stopping(step), store)).rejects.toMatchObject({ code: "interrupted" });
+		expect(store.kept?.facts.step).toBe(step);
+		const second = await distilled(16, runner(), store);
+		expect(bitsOf(second)).toBe(bitsOf(whole));
+		expect(second.distillation?.curve.map(({ validation }) => validation)).toEqual(
+			whole.distillation?.curve.map(({ validation }) => validation),
+		);
 	});
 });

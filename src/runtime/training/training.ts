@@ -19,9 +19,17 @@ export interface TrainingOptions extends Partial<AdamWOptions> {
  */
 export interface Sight {
 	readonly names: ReadonlySet<string>;
-	/** Writes what is read in place of each of `values` into `seen`, by name; nothing else may decide it. */
-	show(values: ReadonlyMap<string, Float32Array>, seen: ReadonlyMap<string, Float32Array>): void;
+	/** What {@link show} found anew last, such as scales, and keeps until it does again; part of a snapshot. */
+	readonly kept: ReadonlyMap<string, Float32Array>;
+	/**
+	 * Writes what is read in place of each of `values` into `seen`, by name; nothing but `values` and `kept` may decide it.
+	 * @param anew find all that is kept for these values; directly after that, the same values give the same without it
+	 */
+	show(values: ReadonlyMap<string, Float32Array>, seen: ReadonlyMap<string, Float32Array>, anew: boolean): void;
 }
+
+/** Rounding steps find anew what a sight keeps after so many steps: it takes several times as long as to go on with it. */
+const KEPT_STEPS = 8;
 
 export interface StepResult {
 	/** Before the update; the mean over the parts. */
@@ -46,6 +54,9 @@ export interface Snapshot {
 	/** Steps done. */
 	readonly step: number;
 	readonly states: readonly { readonly values: Float32Array; readonly mean: Float32Array; readonly square: Float32Array }[];
+	/** What the sight kept, by name, and for how many steps. */
+	readonly kept: ReadonlyMap<string, Float32Array>;
+	readonly keptFor: number;
 }
 
 /**
@@ -83,8 +94,10 @@ export class Training {
 	private readonly sight: Sight | undefined;
 	/** What is fed in place of the parameters in sight, and whether that is what `sight` shows or the parameters; undefined: neither. */
 	private readonly seen: ReadonlyMap<string, Float32Array>;
-	private shown: "rounded" | "exact" | undefined;
+	private shown: "anew" | "kept" | "exact" | undefined;
 	private isRounding = false;
+	/** Steps since the sight was last shown anew. */
+	private keptFor = KEPT_STEPS;
 
 	constructor(
 		sessions: readonly Session[],
@@ -127,9 +140,14 @@ export class Training {
 		return this.byName(({ values }) => values);
 	}
 
+	/** What the sight keeps, by name; overwritten by steps. */
+	get kept(): Sight["kept"] {
+		return this.sight?.kept ?? new Map();
+	}
+
 	/** The parameters as a session reads them, those in sight as it shows them: in arrays that are overwritten. */
 	get parameterFeeds(): Feeds {
-		this.look("rounded");
+		this.look("anew");
 		return this.feeds;
 	}
 
@@ -138,11 +156,12 @@ export class Training {
 		this.isRounding = isRounding;
 	}
 
-	private look(how: "rounded" | "exact"): void {
-		if (this.sight === undefined || this.shown === how) return;
+	private look(how: "anew" | "kept" | "exact"): void {
+		if (this.sight === undefined || this.shown === how || (how === "kept" && this.shown === "anew")) return;
 		const { parameters } = this;
-		if (how === "rounded") this.sight.show(parameters, this.seen);
-		else for (const [name, array] of this.seen) array.set(parameters.get(name) ?? []);
+		if (how === "exact") for (const [name, array] of this.seen) array.set(parameters.get(name) ?? []);
+		else this.sight.show(parameters, this.seen, how === "anew");
+		if (how === "anew") this.keptFor = 0;
 		this.shown = how;
 	}
 
@@ -167,6 +186,7 @@ export class Training {
 		const applied = Number.isFinite(loss) && Number.isFinite(gradientNorm);
 		if (applied) this.adam.update(++this.done, rate, gradientNorm);
 		this.shown = undefined;
+		this.keptFor++;
 		return { loss, gradientNorm, applied };
 	}
 
@@ -174,7 +194,7 @@ export class Training {
 	async measure(batch: Feeds, program = 0): Promise<number> {
 		const run = this.runs[program];
 		if (run === undefined) throw new DistembError("internal", `there is no program ${program}`);
-		this.look(this.isRounding ? "rounded" : "exact");
+		this.look(!this.isRounding ? "exact" : this.keptFor < KEPT_STEPS ? "kept" : "anew");
 		await run.session.run({ ...batch, ...run.own }, run.fetches);
 		return this.loss[0] ?? Number.NaN;
 	}
@@ -204,11 +224,12 @@ export class Training {
 			mean: mean.slice(),
 			square: square.slice(),
 		}));
-		return { step: this.done, states };
+		const kept = new Map([...this.kept].map(([name, array]) => [name, array.slice()]));
+		return { step: this.done, states, kept, keptFor: this.keptFor };
 	}
 
 	/** Goes back (or on) to a snapshot; the snapshot can be used again. */
-	restore({ step, states }: Snapshot): void {
+	restore({ step, states, kept, keptFor }: Snapshot): void {
 		for (const [index, { values }] of this.adam.states.entries()) {
 			if (states[index]?.values.length !== values.length) throw new DistembError("internal", "a snapshot of other parameters");
 		}
@@ -219,7 +240,9 @@ export class Training {
 			mean.set(saved.mean);
 			square.set(saved.square);
 		}
+		for (const [name, array] of this.kept) array.set(kept.get(name) ?? []);
 		this.done = step;
+		this.keptFor = keptFor;
 		this.shown = undefined;
 	}
 

@@ -9,6 +9,7 @@ import type { Feeds } from "../../../src/runtime/session.js";
 import { rateAt } from "../../../src/runtime/training/schedule.js";
 import {
 	openTraining,
+	type Sight,
 	type Snapshot,
 	type StepResult,
 	type Training,
@@ -141,9 +142,35 @@ describe("training", () => {
 		expect(bitsOf(training.snapshot())).toBe(before);
 	});
 
+	it("rounds_by_what_was_found_for_earlier_steps_and_anew_after_eight", async () => {
+		const [name = ""] = student.distillation.parameters.map(({ value }) => value.name);
+		const kept = new Map([["offset", new Float32Array(1)]]);
+		const shown: boolean[] = [];
+		const show: Sight["show"] = (values, seen, anew) => {
+			shown.push(anew);
+			if (anew) kept.get("offset")?.set([0.125 * shown.length]);
+			seen.get(name)?.set((values.get(name) ?? new Float32Array(0)).map((value) => value + (kept.get("offset")?.[0] ?? 0)));
+		};
+		const training = await openTraining(student.distillation, { ...OPTIONS, sight: { names: new Set([name]), kept, show } });
+		trainings.push(training);
+		const [batch] = batchesOf(student, train, 1, 5);
+		const feeds = (await batch?.()) ?? {};
+		await stepOn(training, feeds);
+		expect(shown).toEqual([]);
+		training.roundSteps(true);
+		for (let step = 0; step < 10; step++) await stepOn(training, feeds);
+		expect(shown).toEqual([true, ...Array(7).fill(false), true, false]);
+		const saved = training.snapshot();
+		const first = await stepOn(training, feeds);
+		training.parameterFeeds;
+		expect(shown.slice(-2)).toEqual([false, true]);
+		training.restore(saved);
+		expect(await stepOn(training, feeds)).toEqual(first);
+	});
+
 	it("refuses_a_snapshot_of_other_parameters", async () => {
 		const training = await trainingOf(student);
-		expect(() => training.restore({ step: 1, states: [] })).toThrow("a snapshot of other parameters");
+		expect(() => training.restore({ step: 1, states: [], kept: new Map(), keptFor: 0 })).toThrow("a snapshot of other parameters");
 	});
 });
 
