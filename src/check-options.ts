@@ -17,6 +17,10 @@ export function checkOptions(options: CompileOptions): void {
 	}
 	if (options.seed !== undefined && !(Number.isInteger(options.seed) && options.seed >= 0))
 		throw fail("--seed must be a whole number from 0");
+	if (options.ops === "onnxruntime" && (options.dtype === "mixed" || options.dtype === "auto")) {
+		const why = "its operators multiply equally spaced values, and columns of different precision have others";
+		throw fail(`--ops onnxruntime is not for --dtype ${options.dtype}: ${why}`, "leave --ops out, or use --dtype int8");
+	}
 	if (options.ops === "onnxruntime" && options.dtype !== "int8") {
 		throw fail("--ops onnxruntime is for quantized factors", "add --dtype int8");
 	}
@@ -26,16 +30,13 @@ export function checkOptions(options: CompileOptions): void {
 	validateGates(options);
 }
 
-function validateMixed({ blocks, dtype, method, inputRank, outputRank }: CompileOptions): void {
+function validateMixed({ blocks, dtype, method }: CompileOptions): void {
 	const isMixed = dtype === "mixed" || dtype === "auto";
 	if (blocks !== undefined && blocks !== "auto" && !(Number.isInteger(blocks) && blocks >= 1)) {
 		throw fail("--blocks must be auto or a whole number of at least 1");
 	}
 	if (blocks !== undefined && blocks !== 1 && !isMixed) throw fail("--blocks is for columns of different precision", "add --dtype mixed");
 	if (isMixed && method === "paper") throw fail("--method paper keeps float factors", "leave --dtype out");
-	if (isMixed && (inputRank ?? outputRank) !== undefined) {
-		throw fail(`--dtype ${dtype} has one table for both sides`, "leave --input-rank and --output-rank out");
-	}
 }
 
 /** Options that say how to train: without training they say nothing. */

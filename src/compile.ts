@@ -1,7 +1,7 @@
 // The pipeline: the whole story on one screen.
 import { calibrate } from "../passes/calibrate/index.js";
 import { distill } from "../passes/distill/index.js";
-import { codingSearches, factorize, plannedRanks, plannedTables } from "../passes/factorize/index.js";
+import { codingSearches, factorize, plainTables, plannedRanks, plannedTables } from "../passes/factorize/index.js";
 import { locate } from "../passes/locate/index.js";
 import { quantize } from "../passes/quantize/index.js";
 import { reconstruct } from "../passes/reconstruct/index.js";
@@ -20,7 +20,7 @@ import {
 	threadsOf,
 } from "./options.js";
 import { type PassRunner, runPass, timed } from "./pass.js";
-import { headSpeed, planReport } from "./plan.js";
+import { headSpeed, type PlanSources, planReport } from "./plan.js";
 import type { PlanReport } from "./report/plan.js";
 import { type CompileReport, factorReports, type InspectReport, inspectReport, passReports, verificationReports } from "./report/report.js";
 import { TOOL } from "./version.js";
@@ -132,9 +132,14 @@ export async function plan(input: string, options: PlanOptions = {}): Promise<Pl
 		const calibrated = await runPass(calibrate({ corpus: sample?.corpus }), located, runner);
 		return await timed("plan", runner, async (context) => {
 			const sized = { ...resolved, fileBytes: facts.bytes };
-			const searches = await codingSearches(calibrated, sized, context);
+			const searches = await codingSearches(calibrated, sized, context, true);
 			const head = await headSpeed(located.vocabularies, context.threads);
-			return planReport(calibrated, facts, head, (size) => plannedTables(located, { ...sized, size }, searches), sizes);
+			const sources: PlanSources = {
+				millisecondsPerNumber: head,
+				tablesFor: (size) => plannedTables(located, { ...sized, size }, searches),
+				plain: plainTables(searches, sized),
+			};
+			return planReport(calibrated, facts, sources, sizes);
 		});
 	});
 }

@@ -1,7 +1,8 @@
 // Makes the report of a plan from what the passes found; measures how fast this machine multiplies by a table.
 import { DistembError } from "./errors.js";
 import { layoutOf } from "./linalg/coding.js";
-import type { PlannedSize, PlannedTable, PlanReport } from "./report/plan.js";
+import { PLAIN_GROUP } from "./linalg/plain.js";
+import { OURS, type PlannedRival, type PlannedSize, type PlannedTable, type PlanReport } from "./report/plan.js";
 import { blockReports, type InputFacts, REPORT_VERSION } from "./report/report.js";
 import { engineProducts } from "./runtime/products.js";
 import type { Calibrated, Coding, Vocabulary } from "./state.js";
@@ -22,12 +23,20 @@ interface Tables {
 	readonly savedBytes: number;
 }
 
-/** `tablesFor` throws `refused` or `nothing-to-do` where a size cannot be had; the report then says why. */
+/** What sizes are worked out from. */
+export interface PlanSources {
+	/** Of the projections. */
+	readonly millisecondsPerNumber: number;
+	/** Throws `refused` or `nothing-to-do` where a size cannot be had; the report then says why. */
+	readonly tablesFor: (size: Size) => Tables;
+	/** What plain quantizers make of each vocabulary; the same bits in all. */
+	readonly plain: readonly (readonly { readonly bits: number; readonly bytes: number; readonly predictedLoss: number }[])[];
+}
+
 export function planReport(
 	{ vocabularies, calibrations }: Calibrated,
 	facts: InputFacts,
-	millisecondsPerNumber: number,
-	tablesFor: (size: Size) => Tables,
+	{ millisecondsPerNumber, tablesFor, plain }: PlanSources,
 	sizes: readonly Size[],
 ): PlanReport {
 	if (vocabularies.length === 0) throw new DistembError("nothing-to-do", "no vocabulary was found", { hint: "see inspect" });
@@ -35,23 +44,28 @@ export function planReport(
 	const hasHead = vocabularies.some(({ projections }) => projections.length > 0);
 	const timeOf = (numbers: number) => (hasHead ? { headMilliseconds: numbers * millisecondsPerNumber } : {});
 	const [first] = calibrations;
+	const rivals = rivalsOf(plain, vocabularyBytes, facts, first?.source !== undefined && first.source !== "id order");
 	return {
 		version: REPORT_VERSION,
 		input: { path: facts.path, bytes: facts.bytes },
 		vocabularyBytes,
 		calibrated: { source: first?.source ?? "id order", tokens: first?.tokens ?? 0 },
 		...timeOf(vocabularies.reduce((sum, vocabulary) => sum + headNumbers(vocabulary), 0)),
+		rivals,
 		sizes: sizes.map((size): PlannedSize => {
 			const name = nameOf(size);
 			try {
 				const { groups, savedBytes } = tablesFor(size);
 				const losses = groups.map(({ coding }) => (coding?.calibrated === "id order" ? undefined : coding?.predictedLoss));
 				const isPredicted = losses.every((loss) => loss !== undefined);
+				const own = vocabularyBytes - savedBytes;
+				const predictedLoss = losses.reduce<number>((sum, loss) => sum + (loss ?? 0), 0);
+				const better = isPredicted ? betterThan(predictedLoss, rivals, limitOf(size, vocabularyBytes, own)) : undefined;
 				return {
 					size: name,
-					vocabularyBytes: vocabularyBytes - savedBytes,
+					vocabularyBytes: own,
 					fileBytes: facts.bytes - savedBytes,
-					...(isPredicted ? { predictedLoss: losses.reduce<number>((sum, loss) => sum + (loss ?? 0), 0) } : {}),
+					...(isPredicted ? { predictedLoss, recommended: better?.name ?? OURS } : {}),
 					...timeOf(groups.reduce((sum, { vocabulary, coding, rank }) => sum + headNumbers(vocabulary, coding, rank), 0)),
 					tables: groups.flatMap(({ vocabulary, rank, coding, bytes }) =>
 						coding === undefined ? [] : [tableReport(vocabulary, rank, coding, bytes)],
@@ -59,10 +73,43 @@ export function planReport(
 				};
 			} catch (error) {
 				if (!(error instanceof DistembError && (error.code === "refused" || error.code === "nothing-to-do"))) throw error;
-				return { size: name, reason: error.message, vocabularyBytes, fileBytes: facts.bytes, tables: [] };
+				const better = betterThan(Number.POSITIVE_INFINITY, rivals, limitOf(size, vocabularyBytes, 0));
+				const recommended = better === undefined ? {} : { recommended: better.name };
+				return { size: name, reason: error.message, ...recommended, vocabularyBytes, fileBytes: facts.bytes, tables: [] };
 			}
 		}),
 	};
+}
+
+/** Less than this, in nats, a measurement on test text does not tell from nothing. */
+const NOTICEABLE = 5e-4;
+
+/** The plain table that fits and loses the least, if that is noticeably less than `loss`. */
+function betterThan(loss: number, rivals: readonly PlannedRival[], limit: number): PlannedRival | undefined {
+	const [best] = rivals
+		.filter(({ vocabularyBytes, predictedLoss }) => vocabularyBytes <= limit && predictedLoss !== undefined)
+		.sort((a, b) => (a.predictedLoss ?? 0) - (b.predictedLoss ?? 0));
+	return best !== undefined && (best.predictedLoss ?? 0) < loss - NOTICEABLE ? best : undefined;
+}
+
+/** Bytes that the vocabulary may take at a size; `own`: those that ours takes, where it was asked for otherwise. */
+function limitOf({ ratio }: Size, vocabularyBytes: number, own: number): number {
+	return ratio === undefined ? own : Math.max(own, vocabularyBytes / ratio);
+}
+
+function rivalsOf(plain: PlanSources["plain"], vocabularyBytes: number, facts: InputFacts, isPredicted: boolean): PlannedRival[] {
+	const [first = []] = plain;
+	return first.map(({ bits }, index) => {
+		const tables = plain.flatMap((tables) => tables[index] ?? []);
+		const bytes = tables.reduce((sum, table) => sum + table.bytes, 0);
+		const predictedLoss = tables.reduce((sum, table) => sum + table.predictedLoss, 0);
+		return {
+			name: `int${bits}, groups of ${PLAIN_GROUP}`,
+			vocabularyBytes: bytes,
+			fileBytes: facts.bytes - vocabularyBytes + bytes,
+			...(isPredicted ? { predictedLoss } : {}),
+		};
+	});
 }
 
 function nameOf({ rank, ratio, targetBytes }: Size): string {

@@ -3,7 +3,11 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { compile, plan } from "../src/index.js";
-import { planText } from "../src/report/plan.js";
+import { planReport } from "../src/plan.js";
+import { OURS, planText } from "../src/report/plan.js";
+import type { CompileReport } from "../src/report/report.js";
+import { compileText } from "../src/report/text.js";
+import type { Calibrated, Coding, Vocabulary } from "../src/state.js";
 
 const FOLDER = path.resolve(import.meta.dirname, "../fixtures/sotu-lm");
 const MODEL = path.join(FOLDER, "model.onnx");
@@ -22,11 +26,54 @@ describe("plan", () => {
 		expect(readdirSync(FOLDER)).toEqual(before);
 	});
 
+	it("predicts_what_plain_quantizers_lose_and_recommends_what_loses_least", async () => {
+		const report = await plan(MODEL, { data: [path.join(FOLDER, "valid.npy")], ratios: [4, 32] });
+		const [V, D] = [6144, 160];
+		expect(report.rivals.map(({ name, vocabularyBytes }) => [name, vocabularyBytes])).toEqual([
+			["int8, groups of 32", V * (D + 10)],
+			["int4, groups of 32", V * (D / 2 + 10)],
+			["int3, groups of 32", V * ((3 * D) / 8 + 10)],
+		]);
+		const losses = report.rivals.map(({ predictedLoss = 0 }) => predictedLoss);
+		expect(losses[0]).toBeLessThan(0.05 * (losses[1] ?? 0));
+		expect(losses[1]).toBeLessThan(0.5 * (losses[2] ?? 0));
+		// A coarser table than int4 in more than its bytes would be no use.
+		expect(report.sizes[0]?.predictedLoss).toBeLessThan(losses[1] ?? 0);
+		expect(report.sizes.map(({ recommended }) => recommended)).toEqual([OURS, OURS]);
+		expect(planText(report)).toContain("recommended for ratio 4, ratio 32: columns of different precision (--dtype mixed)");
+	});
+
+	it.each([
+		["a_plain_table_that_fits_and_loses_less", 0.1, [0.02, 0.05], "int4, groups of 32", 5],
+		["nothing_else_for_less_than_can_be_measured", 0.0201, [0.02, 0.05], OURS, 5],
+		["no_plain_table_that_is_too_large", 0.1, [0.02, 0.2], OURS, 10],
+	] as const)("recommends_%s", (_, own, [four, three], expected, ratio) => {
+		const vocabulary = { name: "table", bytes: 4000, table: { rows: 100, cols: 10 }, projections: [], lookups: [] };
+		const calibrated = { vocabularies: [vocabulary], calibrations: [{ source: "data", tokens: 10 }] } as unknown as Calibrated;
+		const coding = { blocks: [], predictedLoss: own, calibrated: "data" } as unknown as Coding;
+		const tablesFor = () => ({
+			groups: [{ vocabulary: vocabulary as unknown as Vocabulary, rank: 1, coding, bytes: 390 }],
+			savedBytes: 4000 - 390,
+		});
+		const plain = [
+			[
+				{ bits: 4, bytes: 700, predictedLoss: four },
+				{ bits: 3, bytes: 500, predictedLoss: three },
+			],
+		];
+		const facts = { path: "model.onnx", bytes: 5000, weightBytes: 4500 };
+		const report = planReport(calibrated, facts, { millisecondsPerNumber: 0, tablesFor, plain }, [{ ratio }]);
+		expect(report.sizes[0]?.recommended).toBe(expected);
+		expect(planText(report)).toContain(expected === OURS ? "--dtype mixed" : "a plain quantizer");
+	});
+
 	it("predicts_no_loss_without_text_and_says_what_cannot_be_had", async () => {
 		const report = await plan(MODEL, { ratios: [8, 1000] });
 		expect(report.calibrated).toEqual({ source: "id order", tokens: 0 });
 		expect(report.sizes[0]?.predictedLoss).toBeUndefined();
 		expect(report.sizes[1]?.reason).toMatch(/cannot be coded/);
+		expect(report.rivals.map(({ predictedLoss }) => predictedLoss)).toEqual([undefined, undefined, undefined]);
+		expect(report.sizes.map(({ recommended }) => recommended)).toEqual([undefined, undefined]);
 		expect(planText(report)).toMatch(/give --data/);
 	});
 
@@ -36,6 +83,39 @@ describe("plan", () => {
 		const vocabulary = report.vocabularies[0]?.bytes ?? 0;
 		expect(vocabulary - report.predictedSavedBytes).toBeLessThanOrEqual(vocabulary / 8);
 		expect(size?.vocabularyBytes).toBeLessThanOrEqual(vocabulary / 8);
+	});
+
+	it.each([
+		["of_a_conversion", true, {}, "predicted  0.0100 nats to second order; KL measured 0.0150: 1.50 times as much"],
+		[
+			"but_of_no_training",
+			true,
+			{ training: { curve: [], best: { step: 0, validation: 0 }, stopped: "steps", measures: "divergence" } },
+			"",
+		],
+		["but_of_nothing_without_a_prediction", false, {}, ""],
+	])("is_held_against_what_was_measured_%s", (_, isPredicted, change, expected) => {
+		const nats = { teacherNats: 4, studentNats: 4, teacherPerplexity: 55, studentPerplexity: 55 };
+		const all = { ...nats, divergence: 0.015, agreement: 1, positions: 1 };
+		const factor = { vocabulary: "table", side: "both", rank: 8, dtype: "mixed", ops: "standard", bytes: 5, storedRelativeError: 0.1 };
+		const report = {
+			input: { path: "a.onnx", bytes: 10 },
+			output: { path: "b.onnx", bytes: 5, files: [] },
+			factors: [0.004, 0.006].map((predictedLoss) => ({ ...factor, ...(isPredicted ? { predictedLoss } : {}) })),
+			vocabularies: [],
+			verification: [],
+			passes: [],
+			quality: {
+				kind: "causal",
+				data: { files: [], measured: "", limited: false },
+				tokens: { all, bins: {}, counts: "" },
+				notes: [],
+				generated: false,
+			},
+			...change,
+		};
+		const lines = compileText(report as unknown as CompileReport).split("\n");
+		expect(lines.find((line) => line.startsWith("predicted")) ?? "").toBe(expected);
 	});
 
 	it("takes_one_size_in_bytes", async () => {

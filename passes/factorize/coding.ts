@@ -1,10 +1,11 @@
 // Decides how a vocabulary is coded: its basis, its blocks and their bits, for a number of bytes and a calibration.
 import { allocate, type CodedBlock } from "../../src/linalg/allocate.js";
-import { type Importance, intervalLosses, sharedBasis } from "../../src/linalg/basis.js";
+import { type Basis, type Importance, intervalLosses, roundingLosses, sharedBasis } from "../../src/linalg/basis.js";
 import { codedBytes, layoutOf } from "../../src/linalg/coding.js";
 import { LEVEL_COUNTS } from "../../src/linalg/levels.js";
+import { PLAIN_BITS, plainBytes, roundPlain } from "../../src/linalg/plain.js";
 import type { DenseProducts } from "../../src/linalg/products.js";
-import type { Calibration, Coding, Vocabulary } from "../../src/state.js";
+import type { Calibration, Coding, Side, Table, Vocabulary } from "../../src/state.js";
 
 export interface CodingOptions {
 	/** Most blocks; `auto`: as many as pay. */
@@ -12,13 +13,26 @@ export interface CodingOptions {
 	readonly seed: number;
 	readonly signal: AbortSignal | undefined;
 	readonly onProgress?: ((fraction: number) => void) | undefined;
+	/** Also predict what plain quantizers lose. */
+	readonly plain?: boolean | undefined;
 }
 
-/** What a vocabulary's codings for different sizes have in common. */
+/** The whole table in whole numbers, a scale for each group of a row. */
+export interface PlainTable {
+	readonly bits: number;
+	readonly bytes: number;
+	/** As {@link Coding.predictedLoss}, by the rounding error itself. */
+	readonly predictedLoss: number;
+}
+
+/** What the codings of a vocabulary, or of one side of it, have in common at different sizes. */
 export interface CodingSearch {
 	readonly vocabulary: Vocabulary;
+	readonly side: Side;
 	/** The best coding in at most `bytes` bytes, or undefined if none is that small. */
 	within(bytes: number): PlannedCoding | undefined;
+	/** Empty unless they were asked for. */
+	readonly plain: readonly PlainTable[];
 }
 
 export interface PlannedCoding {
@@ -42,13 +56,14 @@ const FIRST_RANGE = 0.002;
 /** Reads the table twice: for the basis, and for what each column costs in each range of rows. */
 export async function searchCoding(
 	vocabulary: Vocabulary,
+	side: Side,
 	calibration: Calibration | undefined,
 	products: DenseProducts,
 	options: CodingOptions,
 ): Promise<CodingSearch> {
 	const { table } = vocabulary;
 	const { signal, seed, onProgress } = options;
-	const importance = importanceOf(vocabulary, calibration);
+	const importance = importanceOf(vocabulary, side, calibration);
 	const basis = await sharedBasis(table, importance, products, { seed, signal, onProgress: (part) => onProgress?.(part / 2) });
 	const sorted = positionsBy(importance.rowWeights);
 	const orders = [sorted, undefined];
@@ -57,6 +72,7 @@ export async function searchCoding(
 		signal,
 		onProgress: (part) => onProgress?.(0.5 + part / 2),
 	});
+	const plain = options.plain === true ? await plainTables(table, basis, importance, products, signal) : [];
 	const most = options.blocks === "auto" ? MOST_BLOCKS : options.blocks;
 	const within = (budget: number): PlannedCoding | undefined => {
 		let best: PlannedCoding | undefined;
@@ -80,7 +96,19 @@ export async function searchCoding(
 		}
 		return best;
 	};
-	return { vocabulary, within };
+	return { vocabulary, side, within, plain };
+}
+
+async function plainTables(
+	table: Table,
+	basis: Basis,
+	importance: Importance,
+	products: DenseProducts,
+	signal: AbortSignal | undefined,
+): Promise<PlainTable[]> {
+	const roundings = PLAIN_BITS.map((bits) => (rows: Float32Array) => roundPlain(rows, table.cols, bits));
+	const losses = await roundingLosses(table, basis, importance, roundings, products, { signal });
+	return PLAIN_BITS.map((bits, index) => ({ bits, bytes: plainBytes(table, bits), predictedLoss: losses[index] ?? 0 }));
 }
 
 function rangeEnds(rows: number): number[] {
@@ -106,14 +134,14 @@ function positionsBy(weights: Float32Array): Uint32Array {
 const UNSEEN = { times: 2, least: 0.1, most: 0.5 } as const;
 
 /**
- * One weight per row and one metric for both sides, so that Σ wᵢ·Δᵢ·G·Δᵢᵀ is near Σ Δᵢ(qᵢM + DᵢC)Δᵢᵀ: G = M·Σq + C·ΣD, and a row's
+ * One weight per row and one metric for the sides that are served; for both so that Σ wᵢ·Δᵢ·G·Δᵢᵀ is near Σ Δᵢ(qᵢM + DᵢC)Δᵢᵀ: G = M·Σq + C·ΣD, and a row's
  * weight is its share of q and of D, each counted by the trace of its side.
  */
-export function importanceOf({ table }: Vocabulary, calibration: Calibration | undefined): Importance {
+export function importanceOf({ table }: Vocabulary, side: Side, calibration: Calibration | undefined): Importance {
 	const { rows, cols } = table;
 	const sides = [
-		{ weights: calibration?.frequency, moment: calibration?.gradientMoment },
-		{ weights: calibration?.spread, moment: calibration?.hiddenMoment },
+		...(side === "output" ? [] : [{ weights: calibration?.frequency, moment: calibration?.gradientMoment }]),
+		...(side === "input" ? [] : [{ weights: calibration?.spread, moment: calibration?.hiddenMoment }]),
 	];
 	const rowWeights = new Float32Array(rows);
 	const metric = new Float64Array(cols * cols);

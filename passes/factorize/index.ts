@@ -9,11 +9,11 @@ import type { Pass, PassContext } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import type { Calibration, FactorGroup, Factorized, FactorValue, Located, ModelFile } from "../../src/state.js";
 import type { Role } from "../../src/storage.js";
-import { type CodingSearch, searchCoding } from "./coding.js";
+import { type CodingSearch, type PlainTable, searchCoding } from "./coding.js";
 import { requireUnfusable, unfuse } from "./embed-layer-norm.js";
 import { type Factors, rewriteLookup } from "./lookup.js";
 import type { FactorizeOptions } from "./options.js";
-import { type Plan, type PlannedFile, type PlannedGroup, type PlannedVocabulary, planFactors } from "./plan.js";
+import { type Plan, type PlannedFile, type PlannedGroup, type PlannedVocabulary, placesOf, planFactors, sidesOf } from "./plan.js";
 import { rewriteAsGemm, rewriteAsMatMul } from "./projection.js";
 import { commonScope } from "./readers.js";
 
@@ -84,21 +84,32 @@ export function plannedTables(state: Located, options: FactorizeOptions, searche
 	return { groups, savedBytes };
 }
 
-/** How each vocabulary can be coded, for `dtype: "mixed"`. */
+/** What plain quantizers would make of each vocabulary of a plan's searches, in all places that store it. */
+export function plainTables(searches: readonly CodingSearch[], options: FactorizeOptions): PlainTable[][] {
+	return searches.map(({ vocabulary, plain }) => {
+		const places = placesOf(vocabulary, options);
+		return plain.map((table) => ({ ...table, bytes: table.bytes * places }));
+	});
+}
+
+/** How each vocabulary can be coded, for `dtype: "mixed"`; `plain`: and what plain quantizers would make of it. */
 export async function codingSearches(
 	state: MaybeCalibrated,
-	{ dtype, blocks = "auto" }: FactorizeOptions,
+	options: FactorizeOptions,
 	{ threads, seed, signal, progress }: PassContext,
+	plain = false,
 ): Promise<CodingSearch[]> {
+	const { dtype, blocks = "auto" } = options;
 	if (dtype !== "mixed") return [];
 	for (const { file } of state.vocabularies.flatMap(({ lookups, projections }) => [...lookups, ...projections])) requireBytes(file);
 	const products = engineProducts({ threads });
 	try {
 		const searches: CodingSearch[] = [];
-		for (const [index, vocabulary] of state.vocabularies.entries()) {
+		const parts = state.vocabularies.flatMap((vocabulary) => sidesOf(vocabulary, options).map(({ side }) => ({ vocabulary, side })));
+		for (const [index, { vocabulary, side }] of parts.entries()) {
 			const calibration = state.calibrations?.find((held) => held.vocabulary === vocabulary);
-			const onProgress = (fraction: number) => progress((index + fraction) / state.vocabularies.length, vocabulary.name);
-			searches.push(await searchCoding(vocabulary, calibration, products, { blocks, seed, signal, onProgress }));
+			const onProgress = (fraction: number) => progress((index + fraction) / parts.length, vocabulary.name);
+			searches.push(await searchCoding(vocabulary, side, calibration, products, { blocks, seed, signal, onProgress, plain }));
 		}
 		return searches;
 	} finally {

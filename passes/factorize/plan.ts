@@ -70,9 +70,8 @@ export function planFactors(state: Located, options: FactorizeOptions, searches:
 	const notes: string[] = [];
 	for (const [index, part] of split.entries()) {
 		const { vocabulary } = part;
-		const search = searches.find((held) => held.vocabulary === vocabulary);
-		const groups =
-			search === undefined ? planGroups(vocabulary, budgets[index], options, notes) : planCoded(search, budgets[index], options);
+		const own = searches.filter((held) => held.vocabulary === vocabulary);
+		const groups = own.length === 0 ? planGroups(vocabulary, budgets[index], options, notes) : planCoded(own, budgets[index], options);
 		const bytesAfter = groups.reduce((sum, group) => sum + group.bytes, 0);
 		const planned = { ...part, groups, bytesAfter };
 		const reason = reasonToSkip(planned, options);
@@ -178,23 +177,42 @@ function planGroups(vocabulary: Vocabulary, budget: number | undefined, options:
 	});
 }
 
-/** One group for both sides, coded in the bytes of the budget; a rank stands for the bytes that its factors would take as the table is stored. */
-function planCoded({ vocabulary, within }: CodingSearch, budget: number | undefined, options: FactorizeOptions): PlannedGroup[] {
+/** In how many places a vocabulary is stored: model files, or data files that several of them share. */
+export function placesOf(vocabulary: Vocabulary, options: FactorizeOptions): number {
 	const side: Side = vocabulary.lookups.length === 0 ? "output" : vocabulary.projections.length === 0 ? "input" : "both";
-	const { shape, compute, files } = layout(vocabulary, side, { ...options, dtype: undefined });
-	const rank = Math.min(options.size.rank ?? 0, vocabulary.table.rows, vocabulary.table.cols);
-	const bytes = budget ?? factorBytes(shape, rank);
-	const places = shape.files.length;
-	const planned = within(bytes / places);
-	if (planned === undefined) {
-		const hint = "give a smaller --ratio, a larger --rank or a larger --target-size";
-		throw new DistembError("refused", `"${vocabulary.name}" cannot be coded in ${Math.floor(bytes)} bytes`, { hint });
-	}
-	return [{ vocabulary, side, rank: planned.rank, coding: planned.coding, compute, files, bytes: planned.bytes * places }];
+	return layout(vocabulary, side, { ...options, dtype: undefined }).shape.files.length;
+}
+
+/**
+ * A group for each search, coded in the bytes of the budget; a rank stands for the bytes that factors of it would take as the table is
+ * stored. A side without a rank of its own gets what the other leaves.
+ */
+function planCoded(searches: readonly CodingSearch[], budget: number | undefined, options: FactorizeOptions): PlannedGroup[] {
+	const parts = searches.map(({ vocabulary, side, within }) => {
+		const { rank } = sidesOf(vocabulary, options).find((own) => own.side === side) ?? {};
+		const { shape, compute, files } = layout(vocabulary, side, { ...options, dtype: undefined });
+		const limit = Math.min(vocabulary.table.rows, vocabulary.table.cols);
+		const fixed = rank === undefined ? undefined : factorBytes(shape, Math.min(rank, limit));
+		return { vocabulary, side, within, compute, files, fixed, places: shape.files.length };
+	});
+	const free = (budget ?? 0) - parts.reduce((sum, { fixed = 0 }) => sum + fixed, 0);
+	return parts.map(({ vocabulary, side, within, compute, files, fixed, places }) => {
+		const bytes = Math.max(0, fixed ?? free);
+		const planned = within(bytes / places);
+		if (planned === undefined) {
+			const what = searches.length === 1 ? "" : `, ${side}`;
+			const hint = "give a smaller --ratio, a larger --rank or a larger --target-size";
+			throw new DistembError("refused", `"${vocabulary.name}"${what} cannot be coded in ${Math.floor(bytes)} bytes`, { hint });
+		}
+		return { vocabulary, side, rank: planned.rank, coding: planned.coding, compute, files, bytes: planned.bytes * places };
+	});
 }
 
 /** The groups of factors that a vocabulary gets; a rank that is undefined follows from the bytes. */
-function sidesOf(vocabulary: Vocabulary, { size, inputRank, outputRank }: FactorizeOptions): { side: Side; rank: number | undefined }[] {
+export function sidesOf(
+	vocabulary: Vocabulary,
+	{ size, inputRank, outputRank }: FactorizeOptions,
+): { side: Side; rank: number | undefined }[] {
 	const input = inputRank ?? size.rank;
 	const output = outputRank ?? size.rank;
 	if (vocabulary.lookups.length === 0) return [{ side: "output", rank: output }];

@@ -107,6 +107,39 @@ export async function intervalLosses(
 	);
 }
 
+/** What errors of the rows cost, in nats, for several ways to round them in place; one pass. */
+export async function roundingLosses(
+	source: RowSource,
+	basis: Basis,
+	{ rowWeights }: Importance,
+	roundings: readonly ((rows: Float32Array) => void)[],
+	products: DenseProducts,
+	options: BasisOptions = {},
+): Promise<number[]> {
+	const { cols: d, rows } = source;
+	const sums = roundings.map(() => 0);
+	const total = rowWeights.reduce((sum, weight) => sum + weight, 0) || 1;
+	let left = new Float32Array(0);
+	for (const { start, end, values } of rowBlocks(source, { signal: options.signal })) {
+		const count = end - start;
+		if (left.length < count * d) left = new Float32Array(count * d);
+		for (const [index, round] of roundings.entries()) {
+			const errors = values.slice();
+			round(errors);
+			for (let at = 0; at < errors.length; at++) errors[at] = (values[at] as number) - (errors[at] as number);
+			await products.multiply(errors, basis.right, { rows: count, inner: d, columns: d }, left);
+			for (let row = start, at = 0; row < end; row++) {
+				const weight = (rowWeights[row] as number) / total;
+				let loss = 0;
+				for (let k = 0; k < d; k++, at++) loss += (basis.losses[k] as number) * (left[at] as number) ** 2;
+				sums[index] = (sums[index] as number) + weight * loss;
+			}
+		}
+		options.onProgress?.(end / rows);
+	}
+	return sums;
+}
+
 function rangeOfPositions(ends: readonly number[], rows: number): Uint16Array {
 	const ranges = new Uint16Array(rows);
 	for (let range = 1; range < ends.length; range++) ranges.fill(range, ends[range - 1]);

@@ -13,6 +13,18 @@ export interface PlannedTable {
 	readonly blocks: readonly BlockReport[];
 }
 
+/** How the sizes of a plan are made. */
+export const OURS = "columns of different precision";
+
+/** The whole table rounded by a plain quantizer, to compare with. */
+export interface PlannedRival {
+	readonly name: string;
+	readonly vocabularyBytes: number;
+	readonly fileBytes: number;
+	/** As {@link PlannedSize.predictedLoss}. */
+	readonly predictedLoss?: number;
+}
+
 export interface PlannedSize {
 	/** What was asked for, e.g. `ratio 8`. */
 	readonly size: string;
@@ -23,6 +35,8 @@ export interface PlannedSize {
 	readonly fileBytes: number;
 	/** Nats per predicted token, to second order; undefined without text. */
 	readonly predictedLoss?: number;
+	/** What loses least in these bytes: {@link OURS}, or the name of a rival; undefined without a prediction. */
+	readonly recommended?: string;
 	/** Time of the projections for one token, once the engine has decoded the table; undefined without projections. */
 	readonly headMilliseconds?: number;
 	readonly tables: readonly PlannedTable[];
@@ -37,13 +51,14 @@ export interface PlanReport {
 	/** Time of the original's projections for one token. */
 	readonly headMilliseconds?: number;
 	readonly sizes: readonly PlannedSize[];
+	readonly rivals: readonly PlannedRival[];
 }
 
 const COLUMNS = ["size", "vocabulary", "files", "loss, nats", "head, ms", "rank", "bits", "blocks"] as const;
 
 /** What `plan` prints. */
 export function planText(report: PlanReport): string {
-	const { input, vocabularyBytes, calibrated, headMilliseconds, sizes } = report;
+	const { input, vocabularyBytes, calibrated, headMilliseconds, sizes, rivals } = report;
 	const cell = (value: number | undefined, digits: number) => (value === undefined ? "-" : value.toPrecision(digits));
 	const original = ["original", formatBytes(vocabularyBytes), formatBytes(input.bytes), "", cell(headMilliseconds, 2), "", "", ""];
 	const rows = sizes.map((size) =>
@@ -60,7 +75,11 @@ export function planText(report: PlanReport): string {
 					size.tables.map(({ blocks }) => blocks.length).join(", "),
 				],
 	);
-	const table = [[...COLUMNS], original, ...rows];
+	const plain = rivals.map((rival) => [
+		...[rival.name, formatBytes(rival.vocabularyBytes), formatBytes(rival.fileBytes), cell(rival.predictedLoss, 2)],
+		...["", "", "", ""],
+	]);
+	const table = [[...COLUMNS], original, ...rows, ...plain];
 	const widths = COLUMNS.map((_, column) => Math.max(...table.filter((row) => row.length > 2).map((row) => row[column]?.length ?? 0)));
 	const lines = table.map((row) =>
 		row
@@ -71,5 +90,17 @@ export function planText(report: PlanReport): string {
 		calibrated.source === "id order"
 			? "no text: tokens weigh by the order of their ids, and no loss can be predicted; give --data"
 			: `calibrated on ${calibrated.tokens} predicted tokens (${calibrated.source}); the loss is a prediction to second order, without training`;
-	return [`${input.path}: ${formatBytes(input.bytes)}, vocabulary ${formatBytes(vocabularyBytes)}`, source, "", ...lines].join("\n");
+	const head = `${input.path}: ${formatBytes(input.bytes)}, vocabulary ${formatBytes(vocabularyBytes)}`;
+	return [head, source, "", ...lines.map((line) => line.trimEnd()), ...recommendation(sizes)].join("\n");
+}
+
+/** A line for each of what is recommended, with the sizes for which it is. */
+function recommendation(sizes: readonly PlannedSize[]): string[] {
+	const names = [...new Set(sizes.flatMap(({ recommended }) => recommended ?? []))];
+	const lines = names.map((name) => {
+		const where = sizes.filter(({ recommended }) => recommended === name).map(({ size }) => size);
+		const how = name === OURS ? "--dtype mixed" : "a plain quantizer, which this tool is not";
+		return `recommended for ${where.join(", ")}: ${name} (${how})`;
+	});
+	return lines.length === 0 ? [] : ["", ...lines];
 }

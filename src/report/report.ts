@@ -3,7 +3,7 @@
 import { scopePath } from "../ir/walk.js";
 import type { ReportedOption } from "../options.js";
 import type { PassRecord } from "../pass.js";
-import type { Coding, Distillation, Located, Quantized, Verified, Vocabulary } from "../state.js";
+import type { Coding, Distillation, Located, Quantized, Reconstruction, Verified, Vocabulary } from "../state.js";
 import type { CompareReport } from "./compare.js";
 
 /** Raised when a field changes its meaning; additions do not raise it. */
@@ -80,6 +80,8 @@ export interface FactorReport {
 	readonly bestRelativeError?: number;
 	/** Blocks of rows of columns with different precision, the most important first. */
 	readonly blocks?: readonly BlockReport[];
+	/** Nats per predicted token that they were predicted to cost, to second order, before any training; where text was seen. */
+	readonly predictedLoss?: number;
 	readonly bins: readonly { readonly name: string; readonly rows: number; readonly relativeError: number }[];
 }
 
@@ -198,10 +200,17 @@ export function factorReports(state: Quantized): FactorReport[] {
 				storedRelativeError: quantization.relativeError,
 				...(reconstruction.bestRelativeError === undefined ? {} : { bestRelativeError: reconstruction.bestRelativeError }),
 				...(group.coding === undefined ? {} : { blocks: blockReports(group.coding) }),
+				...predictionOf(group.coding, reconstruction),
 				bins: reconstruction.bins,
 			},
 		];
 	});
+}
+
+/** Of coded factors with their rounding; of others the calibration's. */
+function predictionOf(coding: Coding | undefined, { predictedLoss }: Reconstruction): { predictedLoss?: number } {
+	const predicted = coding === undefined || predictedLoss === undefined ? predictedLoss : coding.predictedLoss;
+	return predicted === undefined ? {} : { predictedLoss: predicted };
 }
 
 export function verificationReports(state: Verified): VerificationReport[] {

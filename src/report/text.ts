@@ -69,10 +69,19 @@ export function compileText(report: CompileReport): string {
 	for (const factor of report.factors) lines.push(factorText(factor, report.vocabularies));
 	for (const verification of report.verification) lines.push(...verificationText(verification));
 	if (report.training !== undefined) lines.push(trainingText(report.training));
-	if (report.quality !== undefined) lines.push(...qualityText(report.quality), "");
+	if (report.quality !== undefined) lines.push(...qualityText(report.quality), "", ...predictionText(report));
 	const seconds = report.passes.map(({ name, milliseconds }) => `${name} ${(milliseconds / 1000).toFixed(2)}`).join(", ");
 	lines.push(`seconds    ${seconds}`);
 	return lines.join("\n");
+}
+
+/** What was predicted of factors that were not trained, beside what was measured. */
+function predictionText({ factors, quality, training }: CompileReport): string[] {
+	const measured = quality?.tokens?.all?.divergence;
+	if (measured === undefined || training !== undefined || factors.some(({ predictedLoss }) => predictedLoss === undefined)) return [];
+	const predicted = factors.reduce((sum, { predictedLoss = 0 }) => sum + predictedLoss, 0);
+	const ratio = measured > 0 && predicted > 0 ? `: ${short(measured / predicted)} times as much` : "";
+	return [`predicted  ${short(predicted)} nats to second order; KL measured ${short(measured)}${ratio}`];
 }
 
 function trainingText({ measures, curve, best, stopped, tokens }: NonNullable<CompileReport["training"]>): string {

@@ -16,6 +16,7 @@ import { openPairs } from "../../src/data/pairs.js";
 import { openTokens } from "../../src/data/tokens.js";
 import { setTensor } from "../../src/ir/edit.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
+import { PLAIN_BITS, PLAIN_GROUP, plainBytes, roundPlain } from "../../src/linalg/plain.js";
 import { openBundle, StagedOutput } from "../../src/onnx/index.js";
 import { COMPILE_DEFAULTS } from "../../src/options.js";
 import { type PassRunner, runPass } from "../../src/pass.js";
@@ -38,8 +39,6 @@ const { values: options, positionals } = parseArgs({
 });
 
 const THREADS = 2;
-/** Numbers that share a scale in the tables that are merely rounded. */
-const GROUP = 32;
 const [model = ""] = positionals;
 const { train = "", test = "" } = options;
 if (model === "" || train === "" || test === "") throw new Error("usage: sizes.js MODEL --train FILE --test FILE");
@@ -56,7 +55,7 @@ const runnerOf = (): PassRunner => ({ threads: THREADS, seed: 0, records: [] });
 const calibrations = await calibrated();
 const rivals = new Set(options.rivals.split(","));
 let isFirst = true;
-for (const bits of [8, 4, 3]) if (rivals.has(`int${bits}`)) await row(`int${bits}, groups of ${GROUP}, nearest`, rounded(bits));
+for (const bits of PLAIN_BITS) if (rivals.has(`int${bits}`)) await row(`int${bits}, groups of ${PLAIN_GROUP}, nearest`, rounded(bits));
 for (const ratio of options.ratios.split(",").map(Number)) {
 	if (rivals.has("svd")) await row(`truncated SVD, int8, ${ratio}×`, factored(ratio, "int8"));
 	await row(`columns of different precision, ${ratio}×`, factored(ratio, "mixed"));
@@ -92,17 +91,12 @@ function rounded(bits: number): Maker {
 		for (const { table, copies } of vocabularies) {
 			const { rows, cols } = table;
 			const values = Float32Array.from(table.read(0, rows));
-			const most = 2 ** (bits - 1) - 1;
-			for (let start = 0; start < values.length; start += GROUP) {
-				const group = values.subarray(start, start + GROUP);
-				const scale = group.reduce((held, value) => Math.max(held, Math.abs(value)), 0) / most || 1;
-				for (const [index, value] of group.entries()) group[index] = Math.round(value / scale) * scale;
-			}
+			roundPlain(values, cols, bits);
 			for (const { value, orientation } of copies) {
 				if (orientation !== "VxD") throw new Error(`"${value.name}" is stored transposed`);
 				setTensor(value, float32Tensor(values, [rows, cols]));
 			}
-			bytes += (values.length * bits) / 8 + (2 * values.length) / GROUP;
+			bytes += plainBytes(table, bits);
 		}
 		return { bytes };
 	};

@@ -188,6 +188,37 @@ describe("a coded table", () => {
 		expect(bits[0]).toBeGreaterThan(bits.at(-1) ?? Number.POSITIVE_INFINITY);
 	});
 
+	it("codes_each_side_by_itself_if_their_ranks_differ", async () => {
+		const text = TIED();
+		const apart = text.replace("rows = Gather", `other = float32[${V}, ${D}]\n\t\trows = Gather`).replace("(table)", "(other)");
+		const [model, original] = [parseModel(text, { seed: 1 }), parseModel(apart, { seed: 1 })];
+		const located = locatedModel(model, TRUTH);
+		const calibrations = calibrationOf(located);
+		const records = runner();
+		const options = { size: {}, inputRank: 2, outputRank: 6, ops: "standard", dtype: "mixed", blocks: 2 } as const;
+		const asked = { ...options, allowLarger: false, keepOtherReaders: false };
+		const factorized = await runPass(factorize(asked), { ...located, calibrations }, records);
+		expect(factorized.groups.map(({ side }) => side)).toEqual(["input", "output"]);
+		const reconstructed = await runPass(reconstruct({ method: "distemb", calibrations }), factorized, records);
+		const products = engineProducts({ threads: 1 });
+		for (const [index, group] of reconstructed.groups.entries()) {
+			if (group.coding === undefined) throw new Error("a side is not coded");
+			const encoded = await encodeCoded(group, group.coding, { refit: true, products, signal: undefined });
+			const shape = { rows: V, inner: group.rank, columns: D };
+			const table = await products.multiply(encoded.left(0, V), encoded.right, shape, new Float32Array(V * D));
+			setTensor(valueNamed(original, index === 0 ? "table" : "other"), float32Tensor(table, [V, D]));
+		}
+		await products.close();
+		const { quantizations } = await runPass(quantize({ ops: "standard", dtype: "mixed" }), reconstructed, records);
+		for (const [index, rank] of [2, 6].entries()) {
+			const { bytes = 0 } = quantizations[index] ?? {};
+			expect(bytes).toBeLessThanOrEqual((V + D) * rank * 4);
+			expect(bytes).toBeGreaterThan(0.8 * (V + D) * rank * 4);
+		}
+		checkModel(model);
+		expect(difference(await outputsOf(original, { ids: IDS }), await outputsOf(model, { ids: IDS }))).toBeLessThan(2e-5);
+	});
+
 	it("refuses_a_size_that_nothing_fits_in", async () => {
 		await expect(convert({ text: TIED(), ratio: 500 })).rejects.toThrow(/cannot be coded in \d+ bytes/);
 	});
