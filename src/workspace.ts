@@ -2,7 +2,17 @@
 import path from "node:path";
 import { DistembError } from "./errors.js";
 import { distinctBytes } from "./ir/tensor.js";
-import { type Bundle, bytesOfBundle, pathKind, type StagedOutput, tensorsOf } from "./onnx/index.js";
+import {
+	type Bundle,
+	bytesOfBundle,
+	configWithPieces,
+	locationsOf,
+	type Pieces,
+	pathKind,
+	renumbered,
+	type StagedOutput,
+	tensorsOf,
+} from "./onnx/index.js";
 import type { CommonOptions, CompileOptions } from "./options.js";
 import type { InputFacts } from "./report/report.js";
 import type { Loaded } from "./state.js";
@@ -56,13 +66,22 @@ export async function writeBundle(staged: StagedOutput, bundle: Bundle, output: 
 	const onProgress = (fraction: number) => options.onProgress?.({ pass: "write", fraction });
 	await staged.write(models, { signal: options.signal, onProgress });
 	const { bytes } = staged;
-	for (const name of bundle.others) await staged.copy(path.join(bundle.path, name), name);
+	const pieces = bundle.models.map(piecesOf);
+	for (const name of bundle.others) {
+		const edit = path.basename(name) === "config.json" ? (text: string) => configWithPieces(text, pieces) : undefined;
+		await staged.copy(path.join(bundle.path, name), name, edit);
+	}
 	for (const { open } of bundle.models) {
 		if (open.source.changed() || [...open.external.files.values()].some((file) => file.changed())) {
 			throw new DistembError("input", "changed while it was converted", { at: open.path, hint: "run the conversion again" });
 		}
 	}
 	return bytes;
+}
+
+function piecesOf({ name, open }: Bundle["models"][number]): Pieces {
+	const count = (locations: Iterable<string>) => renumbered(locations, name).size;
+	return { model: path.basename(name), before: count(open.external.files.keys()), after: count(locationsOf(open.model)) };
 }
 
 export function factsOf(bundle: Bundle, input: string): InputFacts {

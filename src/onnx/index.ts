@@ -3,6 +3,7 @@ export { type Bundle, bytesOfBundle, filesOfBundle, openBundle } from "./bundle.
 export { type Encoded, type EncodeOptions, encodeModel, encodeToBytes } from "./encode.js";
 export { tensorsOf } from "./layout.js";
 export { type OpenModel, openModel } from "./open.js";
+export { configWithPieces, locationsOf, type Pieces, renumbered } from "./pieces.js";
 export { type ModelToSave, type SaveOptions, StagedOutput } from "./save.js";
 export { type Skeleton, skeletonOf } from "./skeleton.js";
 export { pathKind } from "./source.js";

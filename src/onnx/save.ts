@@ -1,13 +1,14 @@
 // Writes models whole or not at all: everything goes to a new folder beside the output first, and moves into place by rename.
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { copyFile, type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { copyFile, type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { DistembError, throwIfAborted } from "../errors.js";
 import type { TensorData } from "../ir/tensor.js";
 import { encodeModel } from "./encode.js";
 import { DataLayout, renamedLocation } from "./layout.js";
 import type { OpenModel } from "./open.js";
+import { locationsOf, renumbered } from "./pieces.js";
 
 /** Bytes copied at a time. */
 const CHUNK = 8 << 20;
@@ -75,7 +76,8 @@ export class StagedOutput {
 	async #writeFolder(folder: string, models: readonly ModelToSave[], signal: AbortSignal | undefined, advance: (bytes: number) => void) {
 		const layout = new DataLayout();
 		for (const { open: opened, name } of models) {
-			layout.add(opened.model, (location) => renamedLocation(location, opened.path, name));
+			const pieces = renumbered(locationsOf(opened.model), opened.path);
+			layout.add(opened.model, (location) => renamedLocation(pieces.get(location) ?? location, opened.path, name));
 		}
 		for (const { location, parts } of layout.files) {
 			await this.#writeFile(path.join(folder, location), padded(parts), signal, advance);
@@ -104,12 +106,14 @@ export class StagedOutput {
 		this.files.push(name);
 	}
 
-	/** Copies a file that is no model as it is. */
-	async copy(from: string, name: string): Promise<void> {
+	/** Copies a file that is no model: as it is, or as the text that `edit` makes of it (undefined: as it is). */
+	async copy(from: string, name: string, edit?: (text: string) => string | undefined): Promise<void> {
 		const to = path.join(this.folder, name);
 		try {
 			await mkdir(path.dirname(to), { recursive: true });
-			await copyFile(from, to);
+			const text = edit?.(await readFile(from, "utf8"));
+			if (text === undefined) await copyFile(from, to);
+			else await writeFile(to, text);
 		} catch (cause) {
 			throw outputError(to, cause);
 		}
