@@ -102,6 +102,7 @@ const COMPILE_ARGUMENTS = {
 	resume: { ...TEXT, ...TRAINING, describe: "go on from an interrupted run's folder" },
 	"max-perplexity-increase": { ...TEXT, ...GATES, coerce: parseShare, describe: "e.g. 1% or 0.01; on a held-out part of --data" },
 	"max-kl": { ...NUMBER, ...GATES, describe: "KL(original ‖ result), nats per token; likewise" },
+	report: { ...TEXT, ...OUTPUT, describe: "write a page about the run: report.html" },
 	"dry-run": { ...FLAG, ...OUTPUT, describe: "find and count, write nothing" },
 	overwrite: { ...FLAG, ...OUTPUT, describe: "replace an existing output" },
 	"allow-larger": { ...FLAG, ...OUTPUT, describe: "factorize even where that takes more bytes" },

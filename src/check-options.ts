@@ -24,6 +24,8 @@ export function checkOptions(options: CompileOptions): void {
 	if (options.ops === "onnxruntime" && options.dtype !== "int8") {
 		throw fail("--ops onnxruntime is for quantized factors", "add --dtype int8");
 	}
+	if (options.report !== undefined && options.dryRun === true)
+		throw fail("--report is about a result, and --dry-run gives none", "leave one of them out");
 	validateMixed(options);
 	if (options.method === "paper" && options.dtype === "int8") throw fail("--method paper keeps float factors", "leave --dtype out");
 	validateTraining(options);

@@ -10,7 +10,7 @@ import { compile, inspect, plan } from "./compile.js";
 import { DistembError, EXIT_CODES } from "./errors.js";
 import type { CompileOptions } from "./options.js";
 import { compareText } from "./report/compare-text.js";
-import { writeJson } from "./report/file.js";
+import { writeReport } from "./report/file.js";
 import { planText } from "./report/plan.js";
 import { compileText, inspectText } from "./report/text.js";
 import { progressDisplay } from "./terminal.js";
@@ -45,7 +45,7 @@ async function present<R>(
 	const json = `${JSON.stringify(report, null, 2)}\n`;
 	if (output.json === "-") process.stdout.write(json);
 	else {
-		if (output.json !== undefined) writeJson(output.json, json);
+		if (output.json !== undefined) writeReport(output.json, json);
 		process.stdout.write(`${toText(report)}\n`);
 	}
 }

@@ -6,13 +6,17 @@ import { locate } from "../passes/locate/index.js";
 import { quantize } from "../passes/quantize/index.js";
 import { reconstruct } from "../passes/reconstruct/index.js";
 import { verify } from "../passes/verify/index.js";
+import { gatherDetails, takeOriginal } from "./details.js";
+import { graphReports, takeGraphs } from "./details/graph.js";
 import { DistembError, throwIfAborted } from "./errors.js";
 import { checkGates, evaluate } from "./evaluate.js";
 import { gather } from "./gather.js";
 import { type Bundle, openBundle, StagedOutput } from "./onnx/index.js";
 import {
+	COMPILE_DEFAULTS,
 	type CommonOptions,
 	type CompileOptions,
+	DEFAULT_RANK,
 	givenOptions,
 	type LocateOptions,
 	type PlanOptions,
@@ -21,8 +25,11 @@ import {
 } from "./options.js";
 import { type PassRunner, runPass, timed } from "./pass.js";
 import { headSpeed, type PlanSources, planReport } from "./plan.js";
+import type { GraphReport } from "./report/flow.js";
+import { writePage } from "./report/page.js";
 import type { PlanReport } from "./report/plan.js";
 import { type CompileReport, factorReports, type InspectReport, inspectReport, passReports, verificationReports } from "./report/report.js";
+import type { Located } from "./state.js";
 import { TOOL } from "./version.js";
 import { checkPaths, factsOf, loadedFrom, outputName, stagedPath, weightBytesOf, writeBundle } from "./workspace.js";
 
@@ -36,7 +43,7 @@ import { checkPaths, factsOf, loadedFrom, outputName, stagedPath, weightBytesOf,
 export async function compile(input: string, output: string, options: CompileOptions = {}): Promise<CompileReport> {
 	resolveOptions(options);
 	checkPaths(input, output, options);
-	return await withBundle(input, async (bundle) => {
+	const report = await withBundle(input, async (bundle) => {
 		const staged = options.dryRun === true ? undefined : new StagedOutput(output, bundle.kind);
 		try {
 			return await runPipeline(bundle, input, output, staged, options);
@@ -44,6 +51,8 @@ export async function compile(input: string, output: string, options: CompileOpt
 			staged?.discard();
 		}
 	});
+	if (options.report !== undefined) await writePage(options.report, report);
+	return report;
 }
 
 async function runPipeline(bundle: Bundle, input: string, output: string, staged: StagedOutput | undefined, given: CompileOptions) {
@@ -53,10 +62,12 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 
 	const located = await runPass(locate(options), loadedFrom(bundle), runner);
 	const report = { ...inspectReport(located, facts), tool: TOOL, options: givenOptions(given) };
+	const original = takeOriginal(located, facts);
 	const sized = { ...options, fileBytes: facts.bytes };
 	if (staged === undefined) {
-		const { predictedSavedBytes } = await runPass(factorize(sized), located, runner);
-		const counted = { predictedSavedBytes, savedBytes: predictedSavedBytes, factors: [], verification: [] };
+		const { predictedSavedBytes, groups } = await runPass(factorize(sized), located, runner);
+		const graph = graphReports(original.graphs, groups, "factors before they are stored");
+		const counted = { predictedSavedBytes, savedBytes: predictedSavedBytes, factors: [], verification: [], graph };
 		return { ...report, ...counted, passes: passReports(runner.records) };
 	}
 
@@ -73,7 +84,9 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		training === undefined
 			? { ...reconstructed, distillation: undefined }
 			: await training.checkpoint.during(() => runPass(distill({ ...options, ...training, weights: options.loss }), reconstructed, runner));
-	const quantized = await runPass(quantize({ ...options, refit: distilled.distillation === undefined }), distilled, runner);
+	const isShown = options.report !== undefined;
+	const storing = { ...options, refit: distilled.distillation === undefined, keepFactors: isShown };
+	const quantized = await runPass(quantize(storing), distilled, runner);
 	const bytes = await timed("write", runner, () => writeBundle(staged, bundle, output, options));
 	const verified = await runPass(
 		verify({ resultPathOf: ({ name }) => staged.pathOf(outputName(bundle, name, output)) }),
@@ -81,21 +94,25 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		runner,
 	);
 	const models = [input, stagedPath(staged, bundle, output)] as const;
-	const quality = sample && (await timed("measure", runner, (context) => evaluate(models, sample, context)));
+	const measured = sample && (await timed("measure", runner, (context) => evaluate(models, sample, context, isShown)));
 	await training?.checkpoint.remove();
-	checkGates(quality, options);
+	checkGates(measured?.quality, options);
+	const shown = { ...run, options: given, original, bytes, ...measured, sample, calibrations: calibrated.calibrations };
+	const details = isShown ? await timed("report", runner, (context) => gatherDetails(quantized, shown, context)) : undefined;
 	throwIfAborted(options.signal);
 	await staged.commit(options.overwrite);
 
 	return {
 		...report,
+		graph: graphReports(original.graphs, quantized.groups, "as it was written"),
 		predictedSavedBytes: factorized.predictedSavedBytes,
 		savedBytes: facts.weightBytes - weightBytesOf(bundle),
 		output: { path: output, bytes, files: staged.files },
 		factors: factorReports(quantized),
 		verification: verificationReports(verified),
 		...(distilled.distillation === undefined ? {} : { training: distilled.distillation }),
-		...(quality === undefined ? {} : { quality }),
+		...(measured === undefined ? {} : { quality: measured.quality }),
+		...(details === undefined ? {} : { details }),
 		passes: passReports(runner.records),
 	} satisfies CompileReport;
 }
@@ -107,8 +124,21 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 export async function inspect(input: string, options: LocateOptions & CommonOptions = {}): Promise<InspectReport> {
 	return await withBundle(input, async (bundle) => {
 		const located = await runPass(locate(options), loadedFrom(bundle), runnerFor(options, 0));
-		return inspectReport(located, factsOf(bundle, input));
+		return { ...inspectReport(located, factsOf(bundle, input)), graph: await rewritten(located) };
 	});
+}
+
+/** What a rewrite would make of the graph around each vocabulary: to be shown, it has no values. */
+async function rewritten(located: Located): Promise<readonly GraphReport[]> {
+	const taken = takeGraphs(located.vocabularies);
+	const options = { ...COMPILE_DEFAULTS, size: { rank: DEFAULT_RANK }, allowLarger: true, keepOtherReaders: true };
+	try {
+		const { groups } = await runPass(factorize(options), located, runnerFor({}, options.seed));
+		return graphReports(taken, groups, `as --rank ${DEFAULT_RANK} would make it`);
+	} catch (error) {
+		if (!(error instanceof DistembError && (error.code === "refused" || error.code === "nothing-to-do"))) throw error;
+		return graphReports(taken, [], `not rewritten: ${error.message}`);
+	}
 }
 
 /** Sizes that are planned if none is asked for: the vocabulary so many times smaller. */

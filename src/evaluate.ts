@@ -1,9 +1,11 @@
 // What became of the original: both models measured on the test part of the data, and the gates on it.
 import { type AnySample, measure } from "./compare/measure.js";
 import type { Usage } from "./data/usage.js";
+import { samplesOf } from "./details/samples.js";
 import { DistembError } from "./errors.js";
 import type { GateOptions } from "./options.js";
 import type { PassContext, Progress } from "./pass.js";
+import type { Known, SamplesReport } from "./report/details.js";
 import type { QualityReport } from "./report/report.js";
 import { openTextModel, type TextModelKind } from "./runtime/decode/model.js";
 import type { Corpus } from "./training/corpus.js";
@@ -14,12 +16,14 @@ const MOST = { tokens: 50_000, logits: 4e8, pairs: 200 } as const;
 /**
  * Perplexity, divergence, agreement (by frequency in the training part), BLEU and chrF2 of translators, on the test part.
  * @param models paths of the original and of the result
+ * @param withSamples have both write a few texts
  */
 export async function evaluate(
 	[original, result]: readonly [string, string],
 	{ corpus, usage }: { readonly corpus: Corpus; readonly usage: Usage },
 	{ signal, threads, progress }: PassContext,
-): Promise<QualityReport> {
+	withSamples: boolean,
+): Promise<{ readonly quality: QualityReport; readonly samples: Known<SamplesReport> | undefined }> {
 	const teacher = await openTextModel(original, { threads });
 	try {
 		const student = await openTextModel(result, { threads });
@@ -28,7 +32,8 @@ export async function evaluate(
 			const tokens = Math.min(MOST.tokens, Math.ceil(MOST.logits / teacher.width));
 			const most = { tokens, pairs: MOST.pairs };
 			const { figures } = await measure([teacher, student], usage, sampleOf(corpus), { ...most, signal, onProgress });
-			return { kind: teacher.kind, ...figures, generated: corpus.generated };
+			const samples = withSamples ? await samplesOf([teacher, student], corpus, usage, signal) : undefined;
+			return { quality: { kind: teacher.kind, ...figures, generated: corpus.generated }, samples };
 		} finally {
 			await student.close();
 		}

@@ -123,7 +123,7 @@ const cacheFolder = (output: string): string => `${path.resolve(output)}.distemb
 
 /** Options that do not change what is trained, and those whose files count by their contents. */
 const INCIDENTAL: ReadonlySet<string> = new Set([
-	...["resume", "signal", "onProgress", "overwrite", "dryRun", "maxPerplexityIncrease", "maxKl", "size", "data", "tokenizer"],
+	...["resume", "report", "signal", "onProgress", "overwrite", "dryRun", "maxPerplexityIncrease", "maxKl", "size", "data", "tokenizer"],
 ]);
 
 /** Where the training under way is kept: beside the output, or in the folder that it goes on from. */

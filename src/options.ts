@@ -113,6 +113,8 @@ export interface CompileOptions extends LocateOptions, SizeOptions, DataOptions,
 	readonly overwrite?: boolean | undefined;
 	/** Factorize even where that takes more bytes. */
 	readonly allowLarger?: boolean | undefined;
+	/** Path of an HTML page about the run, which takes some seconds more. An existing one is replaced. */
+	readonly report?: string | undefined;
 	/** Find and measure, but compute and write nothing. */
 	readonly dryRun?: boolean | undefined;
 }
@@ -137,7 +139,7 @@ export const COMPILE_DEFAULTS = {
 } as const satisfies CompileOptions;
 
 /** Rank, where no size is asked for. */
-const DEFAULT_RANK = 64;
+export const DEFAULT_RANK = 64;
 
 /** Options with every default filled in, as the passes want them. */
 export type ResolvedOptions = Omit<CompileOptions, "dtype"> & {

@@ -302,6 +302,8 @@ export interface Quantization {
 	readonly bytes: number;
 	/** Relative error of the stored factors' product, after rounding. */
 	readonly relativeError: number;
+	/** The factors as a runtime reads them: rows [start, end) of U, and W, r×d. Only if asked for: they hold memory. */
+	readonly factors: { left(start: number, end: number): Float32Array; readonly right: Float32Array } | undefined;
 }
 
 export interface Quantized extends Reconstructed {

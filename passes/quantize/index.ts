@@ -18,6 +18,8 @@ export interface QuantizeOptions {
 	readonly ops: Operators;
 	/** Fit the right factor of a coded group to the table once more; not after training. Default: true. */
 	readonly refit?: boolean | undefined;
+	/** Hand on the factors as a runtime reads them. Default: false. */
+	readonly keepFactors?: boolean | undefined;
 }
 
 export const QUANTIZE_DEFAULTS = { ops: "standard" } as const satisfies QuantizeOptions;
@@ -31,6 +33,7 @@ export function quantize(options: QuantizeOptions): Pass<Reconstructed, Quantize
 	return {
 		name: "quantize",
 		run: async (state, context) => {
+			const kept = (held: EncodedGroup | CodedGroup) => (options.keepFactors === true ? { left: held.left, right: held.right } : undefined);
 			const plain = state.groups.filter(({ coding }) => coding === undefined);
 			const encoded = plain.map((group) => {
 				throwIfAborted(context.signal);
@@ -52,7 +55,7 @@ export function quantize(options: QuantizeOptions): Pass<Reconstructed, Quantize
 						group.coding.positions !== undefined,
 					);
 					const places = new Set(group.values.map(({ value, file }) => storeOf(file.name, value.tensor?.placement))).size;
-					quantizations.push({ group, dtype: "mixed", ops: "standard", bytes: bytes * places, relativeError });
+					quantizations.push({ group, dtype: "mixed", ops: "standard", bytes: bytes * places, relativeError, factors: kept(held) });
 					context.log(codedLine(held, bytes * places, relativeError));
 					coded.push(held);
 				}
@@ -62,7 +65,7 @@ export function quantize(options: QuantizeOptions): Pass<Reconstructed, Quantize
 					const known = state.reconstructions.find((reconstruction) => reconstruction.group === group)?.relativeError;
 					const relativeError = known !== undefined && !held.rounded ? known : await errorOf(held, products, context.signal);
 					const bytes = storedBytes(group.values, held);
-					quantizations.push({ group, dtype: storage, ops: options.ops, bytes, relativeError });
+					quantizations.push({ group, dtype: storage, ops: options.ops, bytes, relativeError, factors: kept(held) });
 					context.log(`${group.vocabulary.name}: factors as ${storage}, ${bytes} bytes, relative error ${relativeError.toPrecision(3)}`);
 				}
 			} finally {

@@ -10,6 +10,7 @@ interface Library {
 	encode(text: string, options: { add_special_tokens: boolean }): { ids: number[] };
 	decode(ids: number[], options: { skip_special_tokens: boolean }): string;
 	token_to_id(token: string): number | undefined;
+	id_to_token(id: number): string | undefined;
 	get_vocab(): Map<string, number>;
 }
 
@@ -27,6 +28,8 @@ export interface TextTokenizer {
 	readonly sentence: (text: string) => number[];
 	/** Text of `ids`, special tokens left out. */
 	readonly decode: (ids: readonly number[]) => string;
+	/** What tokenizer.json calls a token. */
+	readonly name: (id: number) => string | undefined;
 }
 
 /** A vocabulary may be padded for the hardware's sake (the largest padding seen is 2 %), not be one of another tokenizer. */
@@ -67,6 +70,7 @@ export async function openTokenizer(file: string, rows?: number): Promise<TextTo
 			return sentence.at(-1) === eos ? sentence : [...sentence, eos];
 		},
 		decode: (list) => (list.length === 0 ? "" : library.decode([...list], { skip_special_tokens: true })),
+		name: (id) => library.id_to_token(id),
 	};
 }
 

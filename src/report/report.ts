@@ -5,6 +5,8 @@ import type { ReportedOption } from "../options.js";
 import type { PassRecord } from "../pass.js";
 import type { Coding, Distillation, Located, Quantized, Reconstruction, Verified, Vocabulary } from "../state.js";
 import type { CompareReport } from "./compare.js";
+import type { DetailsReport } from "./details.js";
+import type { GraphReport } from "./flow.js";
 
 /** Raised when a field changes its meaning; additions do not raise it. */
 export const REPORT_VERSION = 1;
@@ -64,6 +66,8 @@ export interface InspectReport {
 	readonly rejected: readonly RejectedReport[];
 	/** Bytes of all stored tensors: vocabularies, and everything else. */
 	readonly bytes: { readonly vocabulary: number; readonly other: number };
+	/** The nodes around each vocabulary, before and after. */
+	readonly graph?: readonly GraphReport[];
 }
 
 export interface FactorReport {
@@ -134,6 +138,8 @@ export interface CompileReport extends InspectReport {
 	readonly verification: readonly VerificationReport[];
 	/** Absent: there was no data to measure on. */
 	readonly quality?: QualityReport;
+	/** Only if an HTML report was asked for. */
+	readonly details?: DetailsReport;
 	readonly passes: readonly { readonly name: string; readonly milliseconds: number; readonly log: readonly string[] }[];
 }
 

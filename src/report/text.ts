@@ -1,5 +1,6 @@
 // Reports as text for a terminal.
 import { qualityText } from "./compare-text.js";
+import { graphText } from "./flow-text.js";
 import { formatBytes } from "./format.js";
 import type {
 	CompileReport,
@@ -23,6 +24,7 @@ export function inspectText(report: InspectReport): string {
 		`${report.input.path}: ${formatBytes(report.input.bytes)} in ${plural(report.input.files.length, "model file")}`,
 		`vocabulary ${formatBytes(report.bytes.vocabulary)} (${percent(total === 0 ? 0 : report.bytes.vocabulary / total)} of the weights), everything else ${formatBytes(report.bytes.other)}`,
 		...report.vocabularies.map(vocabularyText),
+		...(report.graph ?? []).flatMap(graphText),
 		...rejectedText(report.rejected),
 	].join("\n");
 }

@@ -1,6 +1,7 @@
 // Greedy and beam search over a decoding state.
 import { throwIfAborted } from "../../errors.js";
 import type { Decoding } from "./decoding.js";
+import type { Rows } from "./feeds.js";
 import type { Vector } from "./logits.js";
 
 export interface SearchOptions {
@@ -15,19 +16,24 @@ export interface SearchOptions {
 	readonly signal?: AbortSignal | undefined;
 }
 
+export interface GreedyOptions extends SearchOptions {
+	/** What each row reads first, all of one length; default: `start`. */
+	readonly prompts?: readonly ArrayLike<number>[] | undefined;
+}
+
 /**
  * The most probable token at each step; the lowest id of equals. All rows advance together.
  * @param limits most tokens of each row, the end left out
  * @returns ids of each row, without start and end
  */
-export async function greedySearch(begin: Decoding, limits: readonly number[], options: SearchOptions): Promise<number[][]> {
+export async function greedySearch(begin: Decoding, limits: readonly number[], options: GreedyOptions): Promise<number[][]> {
 	const found: number[][] = limits.map(() => []);
 	let live = limits.map((_, row) => row);
-	let tokens = live.map(() => options.start);
+	let read: readonly ArrayLike<number>[] = options.prompts ?? live.map(() => [options.start]);
 	let state = begin;
 	for (let step = 0; live.length > 0; step++) {
 		throwIfAborted(options.signal);
-		const { logits, next } = await state.advance({ batch: tokens.length, length: 1, ids: Int32Array.from(tokens) });
+		const { logits, next } = await state.advance(rowsOf(read));
 		const chosen = logits.map((row) => (step === 0 && options.first !== undefined ? options.first : best(row, options.never)));
 		const going: number[] = [];
 		for (const [index, row] of live.entries()) {
@@ -39,10 +45,14 @@ export async function greedySearch(begin: Decoding, limits: readonly number[], o
 		}
 		// Rows that have ended are not run any further.
 		state = going.length === live.length || going.length === 0 ? next : next.pick(going);
-		tokens = going.map((index) => chosen[index] ?? 0);
+		read = going.map((index) => [chosen[index] ?? 0]);
 		live = going.map((index) => live[index] ?? 0);
 	}
 	return found;
+}
+
+function rowsOf(read: readonly ArrayLike<number>[]): Rows {
+	return { batch: read.length, length: read[0]?.length ?? 0, ids: Int32Array.from(read.flatMap((ids) => Array.from(ids))) };
 }
 
 function best(logits: Vector, never: ReadonlySet<number> | undefined): number {
