@@ -61,7 +61,8 @@ const COUNTED = 2 ** 20;
 
 async function countedIn(corpus: Corpus, { vocabularies }: Quantized, signal: AbortSignal | undefined): Promise<Counted> {
 	const rows = Math.max(...vocabularies.map(({ table }) => table.rows));
-	const ids = corpus.kind === "pairs" ? idsOf(corpus.train, ({ target }) => target, signal) : idsOf(corpus.train, (piece) => piece.ids, signal);
+	const ids =
+		corpus.kind === "pairs" ? idsOf(corpus.train, ({ target }) => target, signal) : idsOf(corpus.train, (piece) => piece.ids, signal);
 	return { counts: await countTokens(ids, rows), from: "the training part of the data" };
 }
 

@@ -14,7 +14,7 @@ interface Import {
 function sources(): string[] {
 	return ["src", "passes"].flatMap((folder) =>
 		(readdirSync(path.join(ROOT, folder), { recursive: true }) as string[])
-			.filter((name) => name.endsWith(".ts"))
+			.filter((name) => /\.tsx?$/.test(name))
 			.map((name) => `${folder}/${name}`),
 	);
 }
@@ -48,6 +48,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 	metrics: ["src/errors.ts"],
 	training: ["ir", "onnx", "linalg", "gradient", "runtime", "data", "metrics", "src/errors.ts"],
 	report: ["ir", "src/errors.ts"],
+	details: ["ir", "onnx", "linalg", "runtime", "data", "training", "compare", "report", "src/errors.ts", "src/version.ts"],
 };
 
 const SHARED = ["src/state.ts", "src/pass.ts", "src/storage.ts", "src/options.ts", "src/random.ts"];
@@ -84,6 +85,12 @@ describe("arrows", () => {
 	it("only_runtime_names_the_engine", () => {
 		const users = IMPORTS.filter(({ to }) => to === "onnxruntime-node").map(({ from }) => room(from));
 		expect(new Set(users)).toEqual(new Set(["runtime"]));
+	});
+
+	it("only_the_page_of_the_report_names_its_libraries", () => {
+		const libraries = ["preact", "preact-render-to-string", "@observablehq/plot", "linkedom"];
+		const users = IMPORTS.filter(({ to }) => libraries.includes(to)).map(({ from }) => path.posix.dirname(from));
+		expect(new Set(users)).toEqual(new Set(["src/report/html"]));
 	});
 
 	it("only_onnx_names_protobuf", () => {

@@ -1,6 +1,7 @@
 // The rows whose errors are predicted to cost most.
-import type { DenseProducts } from "../linalg/products.js";
+
 import { ExpectedLoss, termsOf } from "../linalg/objective.js";
+import type { DenseProducts } from "../linalg/products.js";
 import { rowBlocks } from "../linalg/rows.js";
 import type { DamageReport, Known } from "../report/details.js";
 import type { Calibration, Vocabulary } from "../state.js";

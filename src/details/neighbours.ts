@@ -41,7 +41,10 @@ export async function neighboursOf(
 		const shape = { rows: end - start, inner: rank, columns: cols };
 		return await products.multiply(stored.left(start, end), stored.right, shape, new Float32Array((end - start) * cols));
 	};
-	const wanted = [await rowsAt(chosen, cols, async (id) => table.read(id, id + 1)), await rowsAt(chosen, cols, (id) => product(id, id + 1))];
+	const wanted = [
+		await rowsAt(chosen, cols, async (id) => table.read(id, id + 1)),
+		await rowsAt(chosen, cols, (id) => product(id, id + 1)),
+	];
 	for (const { start, end, values } of rowBlocks(table, { signal })) {
 		const blocks = [values, await product(start, end)];
 		for (const [index, block] of blocks.entries()) {

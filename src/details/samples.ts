@@ -35,7 +35,12 @@ export async function samplesOf(
 	const of = corpus.generated ? "what the original wrote" : "the test part of the data";
 	if (corpus.kind === "pairs") {
 		const samples = await translations(models, await fewPairs(corpus.test), usage, text, signal);
-		return { known: { how: `the first ${samples.length} sentences of ${of} with ${SOURCE.least} to ${SOURCE.most} tokens, translated greedily`, samples } };
+		return {
+			known: {
+				how: `the first ${samples.length} sentences of ${of} with ${SOURCE.least} to ${SOURCE.most} tokens, translated greedily`,
+				samples,
+			},
+		};
 	}
 	const prompts = await fewPrompts(corpus.test);
 	if (prompts.length === 0) return { missing: `no text in ${of} is longer than ${PROMPT} tokens` };

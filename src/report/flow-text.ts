@@ -1,5 +1,14 @@
 // The graph around a table, before and after, for a terminal.
-import { type FlowGroup, type FlowReport, type GraphReport, groupedFlows, type OperatorCount, opsText, type StepReport, type TensorReport } from "./flow.js";
+import {
+	type FlowGroup,
+	type FlowReport,
+	type GraphReport,
+	groupedFlows,
+	type OperatorCount,
+	opsText,
+	type StepReport,
+	type TensorReport,
+} from "./flow.js";
 import { formatBytes } from "./format.js";
 import { visible } from "./visible.js";
 

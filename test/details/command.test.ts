@@ -7,13 +7,19 @@ import type { CompileOptions } from "../../src/options.js";
 
 /** Words of a command as a POSIX shell splits them, single quotes included. */
 function words(command: string): string[] {
-	return [...command.matchAll(/(?:'[^']*'|\\'|[^\s'\\])+/g)].map(([word]) => word.replace(/'([^']*)'|\\'/g, (_, inside?: string) => inside ?? "'"));
+	return [...command.matchAll(/(?:'[^']*'|\\'|[^\s'\\])+/g)].map(([word]) =>
+		word.replace(/'([^']*)'|\\'/g, (_, inside?: string) => inside ?? "'"),
+	);
 }
 
 async function parsed(command: string) {
 	const [npx, name, ...rest] = words(command);
 	expect([npx, name]).toEqual(["npx", "onnx-distemb"]);
-	const parser = yargs().parserConfiguration({ "boolean-negation": false }).command("$0 <in> <out>", "", compileArguments).strict().exitProcess(false);
+	const parser = yargs()
+		.parserConfiguration({ "boolean-negation": false })
+		.command("$0 <in> <out>", "", compileArguments)
+		.strict()
+		.exitProcess(false);
 	const { in: input, out, ...options } = (await parser.parseAsync(rest)) as { in: string; out: string };
 	return { input, out, options: compileOptions(options) };
 }
@@ -21,7 +27,14 @@ async function parsed(command: string) {
 const CASES: readonly CompileOptions[] = [
 	{ rank: 64, distill: false, dtype: "int8", ops: "onnxruntime" },
 	{ targetSize: 20_000_000, data: ["train one.txt", "it's.txt"], steps: 20, phases: ["head", "all"] },
-	{ ratio: 8, dtype: "mixed", blocks: "auto", loss: { kl: 1, crossEntropy: 0.5, temperature: 2 }, data: ["a.npy"], maxPerplexityIncrease: 0.05 },
+	{
+		ratio: 8,
+		dtype: "mixed",
+		blocks: "auto",
+		loss: { kl: 1, crossEntropy: 0.5, temperature: 2 },
+		data: ["a.npy"],
+		maxPerplexityIncrease: 0.05,
+	},
 	{ keepOtherReaders: true, allowLarger: true, embedding: "model.embed $(rm x)", minutes: 0.5 },
 ];
 

@@ -80,7 +80,9 @@ describe("neighbours", () => {
 	});
 
 	it("needs_to_know_what_is_frequent", async () => {
-		expect(await neighboursOf(vocabulary, [stored], undefined, nameOf, products, undefined)).toMatchObject({ missing: expect.stringMatching("frequent") });
+		expect(await neighboursOf(vocabulary, [stored], undefined, nameOf, products, undefined)).toMatchObject({
+			missing: expect.stringMatching("frequent"),
+		});
 	});
 });
 

@@ -38,7 +38,9 @@ describe("a page", () => {
 		for (const figure of figures) {
 			expect(figure.querySelectorAll(".wide svg, .narrow svg")).toHaveLength(2);
 			expect(figure.querySelector("figcaption small")?.textContent).not.toBe("");
-			expect(figure.querySelector("[role=img]")?.getAttribute("aria-label")).toContain(figure.querySelector("figcaption")?.firstChild?.textContent);
+			expect(figure.querySelector("[role=img]")?.getAttribute("aria-label")).toContain(
+				figure.querySelector("figcaption")?.firstChild?.textContent,
+			);
 			expect(figure.querySelectorAll("details tbody tr").length).toBeGreaterThan(1);
 		}
 	});
@@ -47,7 +49,20 @@ describe("a page", () => {
 		const { section, document } = pageOf(reportWith());
 		const cells = (title: string) => [...(section(title)?.querySelectorAll("td") ?? [])].map((cell) => cell.textContent);
 		expect(cells("Size")).toEqual(expect.arrayContaining(["vocabulary", "4.00 MB", "1.00 MB", "25.0\u00a0%"]));
-		expect(cells("The table")).toEqual(["1", "4.00", "53.3\u00a0%", "2", "3.00", "83.3\u00a0%", "3", "2.00", "96.7\u00a0%", "4", "1.00", "100.0\u00a0%"]);
+		expect(cells("The table")).toEqual([
+			"1",
+			"4.00",
+			"53.3\u00a0%",
+			"2",
+			"3.00",
+			"83.3\u00a0%",
+			"3",
+			"2.00",
+			"96.7\u00a0%",
+			"4",
+			"1.00",
+			"100.0\u00a0%",
+		]);
 		expect(cells("Quality")).toEqual(expect.arrayContaining(["tail", "0.0370"]));
 		expect(cells("Tokens with the largest predicted damage")).toEqual(["␣dog", "4000", "40.0\u00a0%", "20.0", "0.250", "7"]);
 		expect(document.querySelector(".tiles")?.textContent).toContain("7.00 MB → 4.00 MB");

@@ -16,7 +16,11 @@ const SCORES = {
 export const QUALITY: QualityReport = {
 	kind: "causal",
 	data: { files: ["test.txt"], measured: "1000 next tokens", limited: false },
-	tokens: { all: SCORES, bins: { head: { ...SCORES, divergence: 0.011 }, tail: { ...SCORES, divergence: 0.037 } }, counts: "the training part" },
+	tokens: {
+		all: SCORES,
+		bins: { head: { ...SCORES, divergence: 0.011 }, tail: { ...SCORES, divergence: 0.037 } },
+		counts: "the training part",
+	},
 	notes: [],
 	generated: false,
 };
@@ -118,7 +122,9 @@ export function reportWith(changes: Partial<CompileReport> = {}): CompileReport 
 			{
 				file: "model.onnx",
 				ran: true,
-				outputs: [{ output: "logits", inputs: "ids", shape: [1, 2, 9], maxDifference: 0.1, relativeDifference: 0.01, kl: 0.02, top1Agreement: 1 }],
+				outputs: [
+					{ output: "logits", inputs: "ids", shape: [1, 2, 9], maxDifference: 0.1, relativeDifference: 0.01, kl: 0.02, top1Agreement: 1 },
+				],
 			},
 		],
 		quality: QUALITY,

@@ -28,10 +28,23 @@ export function BytesChart({ parts }: { parts: readonly PartReport[] }) {
 		y: { label: null, domain: ["original", "result"], padding: 0.25 },
 		color: { domain: parts.map(({ name }) => name), range: [...COLOURS] },
 		marks: [
-			barX(bars, { x: (bar) => bar.bytes / MEGA, y: "file", fill: "name", title: (bar) => `${bar.file}, ${bar.name}: ${formatBytes(bar.bytes)}` }),
+			barX(bars, {
+				x: (bar) => bar.bytes / MEGA,
+				y: "file",
+				fill: "name",
+				title: (bar) => `${bar.file}, ${bar.name}: ${formatBytes(bar.bytes)}`,
+			}),
 			...(isNarrow
 				? []
-				: [text(totals, { x: ({ bytes }) => bytes / MEGA, y: "file", text: ({ bytes }) => formatBytes(bytes), textAnchor: "start", dx: 6 })]),
+				: [
+						text(totals, {
+							x: ({ bytes }) => bytes / MEGA,
+							y: "file",
+							text: ({ bytes }) => formatBytes(bytes),
+							textAnchor: "start",
+							dx: 6,
+						}),
+					]),
 		],
 	}));
 	const legend = parts.map(({ name }, index) => ({ name, colour: COLOURS[index] ?? "" }));
@@ -77,12 +90,16 @@ export function SpectrumChart({ values, factors }: { values: readonly number[]; 
 			}),
 		],
 	}));
-	const words = ranks.map(({ rank, label }) => `${label} of ${values.length} spans ${percent(kept(rank))} of the sum of squares`).join("; ");
+	const words = ranks
+		.map(({ rank, label }) => `${label} of ${values.length} spans ${percent(kept(rank))} of the sum of squares`)
+		.join("; ");
 	return (
 		<Figure title="Spectrum of the table" unit={`singular values over the largest, logarithmic; ${words}`} drawn={drawn}>
 			<Table
 				head={["singular value", "size", "sum of squares up to it"]}
-				rows={points.filter(({ index }) => isShown(index, values.length)).map(({ index }) => [`${index}`, short(values[index - 1] ?? 0), percent(kept(index))])}
+				rows={points
+					.filter(({ index }) => isShown(index, values.length))
+					.map(({ index }) => [`${index}`, short(values[index - 1] ?? 0), percent(kept(index))])}
 			/>
 		</Figure>
 	);
@@ -121,7 +138,10 @@ export function BitsChart({ blocks }: { blocks: NonNullable<TableDetails["blocks
 		y: { label: null, domain: [0, blocks.length], reverse: true, ticks: [] },
 		color: { type: "ordinal", domain: kinds, range: colours },
 		marks: [
-			axisY(named.map(({ index }) => index + 0.5), { tickFormat: (_: unknown, index: number) => named[index]?.label ?? "", tickSize: 0, label: null }),
+			axisY(
+				named.map(({ index }) => index + 0.5),
+				{ tickFormat: (_: unknown, index: number) => named[index]?.label ?? "", tickSize: 0, label: null },
+			),
 			rect(cells, {
 				x1: "start",
 				x2: "end",
@@ -183,10 +203,26 @@ export function TrainingCharts({ training }: { training: NonNullable<CompileRepo
 	);
 	return (
 		<>
-			<Figure title="Validation" unit={`${MEASURES[measures]}; dashed: the step that was kept`} drawn={curveOf(validated.map(({ step, validation = 0 }) => ({ step, value: validation })), "var(--a)", best.step)}>
+			<Figure
+				title="Validation"
+				unit={`${MEASURES[measures]}; dashed: the step that was kept`}
+				drawn={curveOf(
+					validated.map(({ step, validation = 0 }) => ({ step, value: validation })),
+					"var(--a)",
+					best.step,
+				)}
+			>
 				{table}
 			</Figure>
-			<Figure title="Training loss" unit="sum of the loss's terms by their weights, mean since the point before" drawn={curveOf(curve.map(({ step, loss }) => ({ step, value: loss })), "var(--c)", best.step)}>
+			<Figure
+				title="Training loss"
+				unit="sum of the loss's terms by their weights, mean since the point before"
+				drawn={curveOf(
+					curve.map(({ step, loss }) => ({ step, value: loss })),
+					"var(--c)",
+					best.step,
+				)}
+			>
 				{table}
 			</Figure>
 		</>

@@ -19,7 +19,9 @@ export function draw(optionsFor: (isNarrow: boolean) => PlotOptions): Drawn {
 		const options = optionsFor(width === WIDTHS.narrow);
 		const style = { background: "none", fontSize: "12px", overflow: "visible" };
 		const x = { labelOffset: 36, labelAnchor: "center", labelArrow: "none", ...options.x } as const;
-		return (plot({ width, marginBottom: 42, ...options, x, style, document: document as unknown as Document }) as unknown as { outerHTML: string }).outerHTML;
+		return (
+			plot({ width, marginBottom: 42, ...options, x, style, document: document as unknown as Document }) as unknown as { outerHTML: string }
+		).outerHTML;
 	};
 	return { wide: svg(WIDTHS.wide), narrow: svg(WIDTHS.narrow) };
 }

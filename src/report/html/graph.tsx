@@ -8,7 +8,9 @@ export function GraphSection({ graph }: { graph: GraphReport }) {
 	return (
 		<>
 			<h3>{visible(graph.vocabulary)}</h3>
-			<p class="muted">After: {visible(graph.note)}. Solid boxes read the table or its factors, dashed ones are small; orange is stored in the file.</p>
+			<p class="muted">
+				After: {visible(graph.note)}. Solid boxes read the table or its factors, dashed ones are small; orange is stored in the file.
+			</p>
 			{groupedFlows(graph).map(({ before, after, alike }, index) => (
 				<div key={index}>
 					<p>
@@ -36,7 +38,10 @@ function Flow({ title, flow }: { title: string; flow: FlowReport }) {
 			</svg>
 			<details>
 				<summary>As a table</summary>
-				<Table head={["nodes", "first node", "reads"]} rows={flow.steps.map((step) => [visible(opsText(step.ops)), <code>{visible(step.node)}</code>, readsOf(step)])} />
+				<Table
+					head={["nodes", "first node", "reads"]}
+					rows={flow.steps.map((step) => [visible(opsText(step.ops)), <code>{visible(step.node)}</code>, readsOf(step)])}
+				/>
 			</details>
 		</figure>
 	);
@@ -143,13 +148,14 @@ const DRAWN = 3;
 
 function tensorLines({ tensors, constants }: StepReport): Line[] {
 	const width = TENSOR.width - 2 * PAD;
-	const shown = tensors.slice(0, DRAWN).flatMap(({ name, type, bytes }) => [
-		line(name, width, "strong"),
-		line(type, width, "soft"),
-		line(formatBytes(bytes), width, "soft"),
-	]);
+	const shown = tensors
+		.slice(0, DRAWN)
+		.flatMap(({ name, type, bytes }) => [line(name, width, "strong"), line(type, width, "soft"), line(formatBytes(bytes), width, "soft")]);
 	if (shown.length === 0) return [];
 	const rest = tensors.length > DRAWN ? [line(`and ${tensors.length - DRAWN} more`, width, "soft")] : [];
-	const through = constants.length === 0 ? [] : [line(`through ${countOf(constants) > 2 ? `${countOf(constants)} nodes` : opsText(constants)}`, width, "soft")];
+	const through =
+		constants.length === 0
+			? []
+			: [line(`through ${countOf(constants) > 2 ? `${countOf(constants)} nodes` : opsText(constants)}`, width, "soft")];
 	return [...shown, ...rest, ...through];
 }

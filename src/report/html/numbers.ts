@@ -4,7 +4,8 @@
 export function short(value: number): string {
 	if (value === 0) return "0";
 	const size = Math.abs(value);
-	const text = size < 1e-3 || size >= 1e5 ? value.toExponential(2) : size >= 100 ? value.toFixed(size >= 1000 ? 0 : 1) : value.toPrecision(3);
+	const text =
+		size < 1e-3 || size >= 1e5 ? value.toExponential(2) : size >= 100 ? value.toFixed(size >= 1000 ? 0 : 1) : value.toPrecision(3);
 	return text.replace("-", "−");
 }
 

@@ -28,7 +28,6 @@ function Page({ report }: { report: CompileReport }) {
 				<meta http-equiv="Content-Security-Policy" content={POLICY} />
 				<meta name="color-scheme" content="light dark" />
 				<title>{`${fileName(input.path)} → ${fileName(output?.path ?? "")}`}</title>
-				{/* biome-ignore lint/security/noDangerouslySetInnerHtml: a constant; quotes in it must stay */}
 				<style dangerouslySetInnerHTML={{ __html: STYLE }} />
 			</head>
 			<body>
@@ -50,7 +49,11 @@ function Page({ report }: { report: CompileReport }) {
 	);
 }
 
-const fileName = (path: string): string => path.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1) ?? path;
+const fileName = (path: string): string =>
+	path
+		.replace(/[/\\]+$/, "")
+		.split(/[/\\]/)
+		.at(-1) ?? path;
 
 /** The figures that people look for first. */
 function Tiles({ report: { input, output, vocabularies, factors, quality } }: { report: CompileReport }) {
@@ -61,8 +64,13 @@ function Tiles({ report: { input, output, vocabularies, factors, quality } }: { 
 	const translation = quality?.translation;
 	return (
 		<ul class="tiles">
-			<Tile figure={`${formatBytes(input.bytes)} → ${formatBytes(bytes)}`} what={`all files, ${percent(1 - bytes / input.bytes)} smaller`} />
-			{after === 0 ? null : <Tile figure={`${formatBytes(before)} → ${formatBytes(after)}`} what={`vocabulary, ${(before / after).toFixed(1)} times smaller`} />}
+			<Tile
+				figure={`${formatBytes(input.bytes)} → ${formatBytes(bytes)}`}
+				what={`all files, ${percent(1 - bytes / input.bytes)} smaller`}
+			/>
+			{after === 0 ? null : (
+				<Tile figure={`${formatBytes(before)} → ${formatBytes(after)}`} what={`vocabulary, ${(before / after).toFixed(1)} times smaller`} />
+			)}
 			{all === undefined ? null : (
 				<Tile
 					figure={`${short(all.teacherPerplexity)} → ${short(all.studentPerplexity)}`}
@@ -105,7 +113,10 @@ function Sections({ report }: { report: CompileReport }) {
 						{dimensionsOf(table, report)}
 					</p>
 					{table.blocks === undefined ? (
-						<SpectrumChart values={table.singularValues ?? []} factors={factors.filter(({ vocabulary }) => vocabulary === table.vocabulary)} />
+						<SpectrumChart
+							values={table.singularValues ?? []}
+							factors={factors.filter(({ vocabulary }) => vocabulary === table.vocabulary)}
+						/>
 					) : (
 						<BitsChart blocks={table.blocks} />
 					)}
@@ -149,8 +160,8 @@ function Sections({ report }: { report: CompileReport }) {
 			{details === undefined ? null : (
 				<Section title="Once more">
 					<p>
-						With onnx-distemb {report.tool.version} on Node {details.node} and {details.threads} threads of the engine; with <code>--steps</code>, or
-						without training, the same bytes come out.
+						With onnx-distemb {report.tool.version} on Node {details.node} and {details.threads} threads of the engine; with{" "}
+						<code>--steps</code>, or without training, the same bytes come out.
 					</p>
 					<pre>
 						<code>{details.command}</code>
@@ -162,14 +173,17 @@ function Sections({ report }: { report: CompileReport }) {
 }
 
 function Part<T>({ of, children }: { of: Known<T>; children: (known: T) => ComponentChildren }) {
-	return "known" in of ? <>{children(of.known)}</> : <Missing why={of.missing} />;
+	return <div>{"known" in of ? children(of.known) : <Missing why={of.missing} />}</div>;
 }
 
 function dimensionsOf({ vocabulary }: TableDetails, { vocabularies, factors }: CompileReport): string {
 	const table = vocabularies.find(({ name }) => name === vocabulary);
 	const own = factors.filter((factor) => factor.vocabulary === vocabulary);
 	const before = table === undefined ? "" : `: ${table.rows} × ${table.cols} ${table.stored}, ${formatBytes(table.bytes)}`;
-	const after = own.map(({ rank, dtype, bytes, storedRelativeError }) => `rank ${rank}, ${dtype}, ${formatBytes(bytes)}, relative error ${short(storedRelativeError)}`);
+	const after = own.map(
+		({ rank, dtype, bytes, storedRelativeError }) =>
+			`rank ${rank}, ${dtype}, ${formatBytes(bytes)}, relative error ${short(storedRelativeError)}`,
+	);
 	return `${before} → ${after.join("; ")}`;
 }
 
@@ -180,7 +194,8 @@ function TrainingText({ training }: { training: NonNullable<CompileReport["train
 	return (
 		<>
 			<p>
-				{curve.at(-1)?.step ?? 0} steps on {tokens} tokens, until {ENDS[stopped]}; {best.step === 0 ? "nothing was better than the untrained factors" : `step ${best.step} was kept`}.
+				{curve.at(-1)?.step ?? 0} steps on {tokens} tokens, until {ENDS[stopped]};{" "}
+				{best.step === 0 ? "nothing was better than the untrained factors" : `step ${best.step} was kept`}.
 				{untrained.length === 0 ? "" : ` Not trained: ${untrained.join("; ")}.`}
 			</p>
 			<TrainingCharts training={training} />
@@ -200,8 +215,8 @@ function QualityText({ quality }: { quality: CompileReport["quality"] }) {
 			{translation === undefined ? null : (
 				<p>
 					{translation.decoding}: BLEU {translation.teacher.bleu.toFixed(1)} → {translation.student.bleu.toFixed(1)}, chrF2{" "}
-					{translation.teacher.chrf.toFixed(1)} → {translation.student.chrf.toFixed(1)}; {percent(translation.identical)} of the translations are the
-					same.
+					{translation.teacher.chrf.toFixed(1)} → {translation.student.chrf.toFixed(1)}; {percent(translation.identical)} of the
+					translations are the same.
 				</p>
 			)}
 			{states === undefined ? null : (

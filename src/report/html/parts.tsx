@@ -63,7 +63,6 @@ function Legend({ entries }: { entries: readonly LegendEntry[] }) {
 
 /** Plot's own SVG, whose texts are escaped already. */
 function Raw({ kind, svg }: { kind: string; svg: string }) {
-	// biome-ignore lint/security/noDangerouslySetInnerHtml: the drawing is ours, see draw.ts
 	return <div class={kind} dangerouslySetInnerHTML={{ __html: svg }} />;
 }
 

@@ -10,8 +10,8 @@ export function WorstTokens({ damage: { total, worst } }: { damage: DamageReport
 		<>
 			<p>
 				To second order, the errors of all rows together cost {short(total)} nats per predicted token; these {worst.length} rows cost{" "}
-				{percent(total > 0 ? worst.reduce((sum, { loss }) => sum + loss, 0) / total : 0)} of it. Training beyond
-				the table is not counted. Reads are per thousand predicted tokens, the error of a row is relative to its length.
+				{percent(total > 0 ? worst.reduce((sum, { loss }) => sum + loss, 0) / total : 0)} of it. Training beyond the table is not counted.
+				Reads are per thousand predicted tokens, the error of a row is relative to its length.
 			</p>
 			<Table
 				head={["token", "loss, 10⁻⁶ nats", "share", ...(hasFrequency ? ["reads, ‰"] : []), "error of row", "id"]}
@@ -32,8 +32,8 @@ export function Neighbours({ neighbours: { counts, tokens } }: { neighbours: Nei
 	return (
 		<>
 			<p>
-				The rows with the largest cosine to that of the token, the nearest first, for frequent tokens of {counts}. Dashed: no longer among the
-				nearest; marked: new among them.
+				The rows with the largest cosine to that of the token, the nearest first, for frequent tokens of {counts}. Dashed: no longer among
+				the nearest; marked: new among them.
 			</p>
 			<Table
 				head={["token", "before", "after", "kept"]}
