@@ -12,6 +12,8 @@ function words(command: string): string[] {
 	);
 }
 
+type Given = Parameters<typeof compileOptions>[0] & { readonly in: string; readonly out: string };
+
 async function parsed(command: string) {
 	const [npx, name, ...rest] = words(command);
 	expect([npx, name]).toEqual(["npx", "onnx-distemb"]);
@@ -20,7 +22,7 @@ async function parsed(command: string) {
 		.command("$0 <in> <out>", "", compileArguments)
 		.strict()
 		.exitProcess(false);
-	const { in: input, out, ...options } = (await parser.parseAsync(rest)) as { in: string; out: string };
+	const { in: input, out, ...options } = (await parser.parseAsync(rest)) as unknown as Given;
 	return { input, out, options: compileOptions(options) };
 }
 

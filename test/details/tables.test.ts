@@ -42,6 +42,7 @@ const calibration: Calibration = {
 	gradientMoment: Float64Array.from([2, 0, 0, 4]),
 	spread: undefined,
 	hiddenMoment: undefined,
+	counted: 100,
 	tokens: 100,
 	source: "data",
 };

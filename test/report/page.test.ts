@@ -8,7 +8,7 @@ import { DETAILS, QUALITY, reportWith } from "./support.js";
 const pageOf = (report: CompileReport) => {
 	const html = renderPage(report);
 	const { document } = parseHTML(html);
-	const sections = [...document.querySelectorAll("section")].map((section) => section as unknown as Element);
+	const sections = Array.from(document.querySelectorAll("section")).map((section) => section as unknown as Element);
 	const section = (title: string) => sections.find((one) => one.querySelector("h2")?.textContent === title);
 	return { html, document, section, titles: sections.map((one) => one.querySelector("h2")?.textContent) };
 };
@@ -33,7 +33,7 @@ describe("a page", () => {
 	});
 
 	it("draws_each_chart_in_two_widths_with_a_title_and_a_table_behind_it", () => {
-		const figures = [...pageOf(reportWith()).document.querySelectorAll("figure:not(.flow)")];
+		const figures = Array.from(pageOf(reportWith()).document.querySelectorAll("figure:not(.flow)"));
 		expect(figures).toHaveLength(6);
 		for (const figure of figures) {
 			expect(figure.querySelectorAll(".wide svg, .narrow svg")).toHaveLength(2);
@@ -47,7 +47,7 @@ describe("a page", () => {
 
 	it("shows_the_figures_of_the_report", () => {
 		const { section, document } = pageOf(reportWith());
-		const cells = (title: string) => [...(section(title)?.querySelectorAll("td") ?? [])].map((cell) => cell.textContent);
+		const cells = (title: string) => Array.from(section(title)?.querySelectorAll("td") ?? []).map((cell) => cell.textContent);
 		expect(cells("Size")).toEqual(expect.arrayContaining(["vocabulary", "4.00 MB", "1.00 MB", "25.0\u00a0%"]));
 		expect(cells("The table")).toEqual([
 			"1",
@@ -85,7 +85,7 @@ describe("a page", () => {
 			{ rows: 6, levels: [16, 3, 0] },
 		];
 		const { section } = pageOf(reportWith({ details: { ...DETAILS, tables: [{ ...rest, blocks }] } }));
-		const cells = [...(section("The table")?.querySelectorAll("td") ?? [])].map((cell) => cell.textContent);
+		const cells = Array.from(section("The table")?.querySelectorAll("td") ?? []).map((cell) => cell.textContent);
 		const rows = Array.from({ length: 6 }, (_, row) => cells.slice(3 * row, 3 * row + 3).join(" | "));
 		expect(rows).toEqual([
 			"3 rows | 1 to 1 | 8",
@@ -153,8 +153,8 @@ describe("hostile names and texts", () => {
 		const { document, html } = pageOf(hostile);
 		expect(document.querySelectorAll("script, img, iframe, object, link, base, a, form")).toHaveLength(0);
 		expect(document.querySelectorAll("style")).toHaveLength(1 + document.querySelectorAll("figure:not(.flow) svg").length);
-		for (const element of document.querySelectorAll("*"))
-			for (const { name } of element.attributes) expect(name).not.toMatch(/^(on|src|href|xlink)/);
+		for (const element of Array.from(document.querySelectorAll("*")))
+			for (const { name } of Array.from(element.attributes)) expect(name).not.toMatch(/^(on|src|href|xlink)/);
 		expect(html).not.toContain("<script");
 		expect(html.match(/<\/title>/g)?.length).toBe(html.match(/<title>/g)?.length);
 	});

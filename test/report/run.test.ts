@@ -23,7 +23,7 @@ beforeAll(async () => {
 }, 300_000);
 
 const textOf = (title: string): string => {
-	const sections = [...document.querySelectorAll("section")];
+	const sections = Array.from(document.querySelectorAll("section"));
 	return sections.find((section) => section.querySelector("h2")?.textContent === title)?.textContent ?? "";
 };
 
