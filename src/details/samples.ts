@@ -31,7 +31,10 @@ export async function samplesOf(
 	const [original, result] = models;
 	if (original.kind === "encoder" || original.kind === "masked") return { missing: `${KINDS[original.kind]} writes no text` };
 	if (!original.decodes || !result.decodes) return { missing: "the model takes inputs of a fixed size, with which nothing can be written" };
-	const text = (ids: Iterable<number>) => usage.tokenizer?.decode([...ids]) ?? [...ids].join(" ");
+	const text = (ids: Iterable<number>) => {
+		const shown = [...ids].filter((id) => !usage.ends.has(id));
+		return usage.tokenizer?.decode(shown) ?? shown.join(" ");
+	};
 	const of = corpus.generated ? "what the original wrote" : "the test part of the data";
 	if (corpus.kind === "pairs") {
 		const samples = await translations(models, await fewPairs(corpus.test), usage, text, signal);

@@ -52,12 +52,12 @@ async function detailsOf(
 	signal: AbortSignal | undefined,
 ): Promise<TableDetails> {
 	const calibration = calibrations.find((each) => each.vocabulary === vocabulary);
-	const coding = groups.find(({ group }) => group.coding !== undefined)?.group.coding;
+	const codings = groups.flatMap(({ group: { side, coding } }) =>
+		coding === undefined ? [] : [{ side, blocks: coding.blocks.map(({ rows, levels }) => ({ rows, levels: [...levels] })) }],
+	);
 	return {
 		vocabulary: vocabulary.name,
-		...(coding === undefined
-			? { singularValues: await singularValues(vocabulary, products, signal) }
-			: { blocks: coding.blocks.map(({ rows, levels }) => ({ rows, levels: [...levels] })) }),
+		...(codings.length > 0 ? { codings } : { singularValues: await singularValues(vocabulary, products, signal) }),
 		damage: await damageOf(vocabulary, groups, calibration, nameOf, products, signal),
 		neighbours: await neighboursOf(vocabulary, groups, countedFor(calibration) ?? counted, nameOf, products, signal),
 	};

@@ -24,12 +24,18 @@ export interface PartReport {
 /** Of one vocabulary. */
 export interface TableDetails {
 	readonly vocabulary: string;
-	/** All singular values of the original's table, descending; absent beside `blocks`. */
+	/** All singular values of the original's table, descending; absent beside `codings`. */
 	readonly singularValues?: readonly number[];
-	/** Blocks of rows with the number of values that each column is rounded to, 0 where it is dropped; absent where all are stored alike. */
-	readonly blocks?: readonly { readonly rows: number; readonly levels: readonly number[] }[];
+	/** Where columns are stored with different precision, for each pair of factors; absent where all are stored alike. */
+	readonly codings?: readonly CodingDetails[];
 	readonly damage: Known<DamageReport>;
 	readonly neighbours: Known<NeighboursReport>;
+}
+
+export interface CodingDetails {
+	readonly side: "both" | "input" | "output";
+	/** Rows with the number of values that each column is rounded to, 0 where it is dropped; the most important rows first. */
+	readonly blocks: readonly { readonly rows: number; readonly levels: readonly number[] }[];
 }
 
 /** A row of the vocabulary, for people. */

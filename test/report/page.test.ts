@@ -76,6 +76,19 @@ describe("a page", () => {
 		expect(section("Nearest neighbours")?.querySelector(".new")?.textContent).toBe("␣car");
 	});
 
+	it("shows_the_bits_of_each_side_that_has_factors_of_its_own", () => {
+		const blocks = [{ rows: 9, levels: [16, 16] }];
+		const codings = [{ side: "input", blocks } as const, { side: "output", blocks } as const];
+		const tables = DETAILS.tables.map(({ singularValues: _, ...table }) => ({ ...table, codings }));
+		const figures = Array.from(
+			pageOf(reportWith({ details: { ...DETAILS, tables } }))
+				.section("The table")
+				?.querySelectorAll("figcaption") ?? [],
+		);
+		const titles = figures.map((caption) => caption.firstChild?.textContent);
+		expect(titles.map((title) => title?.replace(/^.*rows /, ""))).toEqual(["of the lookups", "of the projections"]);
+	});
+
 	it("shows_bits_instead_of_a_spectrum_for_columns_of_different_precision", () => {
 		const [table] = DETAILS.tables;
 		if (table === undefined) throw new Error("no table");
@@ -84,7 +97,7 @@ describe("a page", () => {
 			{ rows: 3, levels: [256, 16, 6] },
 			{ rows: 6, levels: [16, 3, 0] },
 		];
-		const { section } = pageOf(reportWith({ details: { ...DETAILS, tables: [{ ...rest, blocks }] } }));
+		const { section } = pageOf(reportWith({ details: { ...DETAILS, tables: [{ ...rest, codings: [{ side: "both", blocks }] }] } }));
 		const cells = Array.from(section("The table")?.querySelectorAll("td") ?? []).map((cell) => cell.textContent);
 		const rows = Array.from({ length: 6 }, (_, row) => cells.slice(3 * row, 3 * row + 3).join(" | "));
 		expect(rows).toEqual([

@@ -1,7 +1,7 @@
 // The charts of a run: bytes, spectrum or bits, training, divergence by frequency, time.
 import { axisY, barX, dot, lineY, rect, ruleX, ruleY, text } from "@observablehq/plot";
 import { BIN_NAMES } from "../compare.js";
-import type { PartReport, TableDetails } from "../details.js";
+import type { CodingDetails, PartReport } from "../details.js";
 import { formatBytes } from "../format.js";
 import type { CompileReport, FactorReport, QualityReport } from "../report.js";
 import { COLOURS, draw } from "./draw.js";
@@ -125,7 +125,7 @@ function bitsOf(values: number): number {
 
 const bitsText = (bits: number): string => (Number.isInteger(bits) ? `${bits}` : bits.toFixed(1));
 
-export function BitsChart({ blocks }: { blocks: NonNullable<TableDetails["blocks"]> }) {
+export function BitsChart({ coding: { side, blocks } }: { coding: CodingDetails }) {
 	const width = Math.max(...blocks.map(({ levels }) => levels.length));
 	const named = blocks.map(({ rows, levels }, index) => ({ index, rows, label: `${rows} rows`, runs: runsOf(levels, width) }));
 	const cells = named.flatMap(({ index, label, runs }) => runs.map((run) => ({ index, label, ...run })));
@@ -155,7 +155,7 @@ export function BitsChart({ blocks }: { blocks: NonNullable<TableDetails["blocks
 	const legend = kinds.map((bits, index) => ({ name: bits === 0 ? "dropped" : `${bitsText(bits)} bits`, colour: colours[index] ?? "" }));
 	return (
 		<Figure
-			title="Bits of each column in each block of rows"
+			title={`Bits of each column in each block of rows${SIDES[side]}`}
 			unit="bits a number; blocks of rows from the most important (top) to the least"
 			drawn={drawn}
 			legend={legend}

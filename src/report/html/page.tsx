@@ -112,13 +112,11 @@ function Sections({ report }: { report: CompileReport }) {
 						</code>
 						{dimensionsOf(table, report)}
 					</p>
-					{table.blocks === undefined ? (
-						<SpectrumChart
-							values={table.singularValues ?? []}
-							factors={factors.filter(({ vocabulary }) => vocabulary === table.vocabulary)}
-						/>
-					) : (
-						<BitsChart blocks={table.blocks} />
+					{table.codings?.map((coding) => (
+						<BitsChart key={coding.side} coding={coding} />
+					))}
+					{table.singularValues === undefined ? null : (
+						<SpectrumChart values={table.singularValues} factors={factors.filter(({ vocabulary }) => vocabulary === table.vocabulary)} />
 					)}
 				</Section>
 			))}

@@ -10,15 +10,16 @@ export function WorstTokens({ damage: { total, worst } }: { damage: DamageReport
 		<>
 			<p>
 				To second order, the errors of all rows together cost {short(total)} nats per predicted token; these {worst.length} rows cost{" "}
-				{percent(total > 0 ? worst.reduce((sum, { loss }) => sum + loss, 0) / total : 0)} of it. Training beyond the table is not counted.
-				Reads are per thousand predicted tokens, the error of a row is relative to its length.
+				{percent(total > 0 ? worst.reduce((sum, { loss }) => sum + loss, 0) / total : 0)} of it. This weighs the stored rows by the
+				calibration text alone and allows for no unseen tokens. Training beyond the table is not counted. Reads are per thousand predicted
+				tokens, the error of a row is relative to its length.
 			</p>
 			<Table
 				head={["token", "loss, 10⁻⁶ nats", "share", ...(hasFrequency ? ["reads, ‰"] : []), "error of row", "id"]}
 				rows={worst.map((row) => [
 					<Token token={row} />,
 					short(1e6 * row.loss),
-					percent(total > 0 ? row.loss / total : 0),
+					`${short(total > 0 ? (100 * row.loss) / total : 0)}\u00a0%`,
 					...(hasFrequency ? [short(1000 * (row.frequency ?? 0))] : []),
 					row.relativeError.toFixed(3),
 					`${row.id}`,
