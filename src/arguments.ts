@@ -10,13 +10,13 @@ const usage = (message: string, hint: string) => new DistembError("usage", `${me
 const TEXT = { type: "string", requiresArg: true } as const;
 const NUMBER = { type: "number", requiresArg: true } as const;
 const FLAG = { type: "boolean" } as const;
-const WHERE = { group: "Where:" } as const;
+const WHERE = { group: "Where to look:" } as const;
 const OUTPUT = { group: "Output:" } as const;
 const SIZE = { group: "Size:" } as const;
-const METHOD = { group: "Method:" } as const;
 const DATA = { group: "Data:" } as const;
-const TRAINING = { group: "Training:" } as const;
-const GATES = { group: "Gates (exit code 3 and no output when missed):" } as const;
+const TRAINING = { group: "Data and training:" } as const;
+/** Shown by `--help --all` only, so that the rest fits a screen. */
+const RARE = { hidden: true } as const;
 
 /** `20MB`, `1.5 GiB`, `300000` → bytes. */
 function parseSize(text: string): number {
@@ -61,78 +61,97 @@ function parsePhases(text: string): TrainingPhase[] {
 }
 
 const LOCATE_ARGUMENTS = {
-	embedding: { ...TEXT, ...WHERE, describe: "table or lookup, by name, if the structure does not decide" },
-	head: { ...TEXT, ...WHERE, describe: "projection, by name" },
-	"keep-other-readers": { ...FLAG, ...WHERE, describe: "rewrite though something else reads the table; it then stays" },
+	embedding: { ...TEXT, ...WHERE, ...RARE, describe: "name of the table or lookup, if the structure does not decide" },
+	head: { ...TEXT, ...WHERE, ...RARE, describe: "name of the projection" },
+	"keep-other-readers": { ...FLAG, ...WHERE, ...RARE, describe: "rewrite though something else reads the table, which then stays" },
 } as const;
 
 const OUTPUT_ARGUMENTS = {
-	json: { ...TEXT, ...OUTPUT, describe: "write the report as JSON to a file, or - for stdout" },
-	quiet: { ...FLAG, ...OUTPUT, describe: "no progress" },
-	threads: { ...NUMBER, ...OUTPUT, describe: "threads of the engine" },
+	json: { ...TEXT, ...OUTPUT, describe: "write the report as JSON to this file, or - for stdout" },
+	quiet: { ...FLAG, ...OUTPUT, describe: "no progress on stderr" },
+	threads: { ...NUMBER, ...OUTPUT, ...RARE, describe: "threads of the engine (default: one for each core)" },
 } as const;
 
 const COMPILE_ARGUMENTS = {
 	rank: { ...NUMBER, ...SIZE, describe: "columns of the left factor (default 64)" },
-	ratio: { ...NUMBER, ...SIZE, describe: "vocabulary this many times smaller" },
-	"target-size": { ...TEXT, ...SIZE, coerce: parseSize, describe: "size of the result, e.g. 20MB" },
-	"input-rank": { ...NUMBER, ...SIZE, describe: "rank of the lookups alone" },
-	"output-rank": { ...NUMBER, ...SIZE, describe: "rank of the projections alone" },
-	dtype: { choices: DTYPES, requiresArg: true, ...SIZE, describe: "precision of the factors (default: the table's); mixed: what pays" },
-	blocks: { ...TEXT, ...SIZE, coerce: parseBlocks, describe: "most blocks of rows with bits of their own (mixed): auto, 1, N" },
-	ops: { choices: OPS, requiresArg: true, ...SIZE, describe: "operators allowed in the result (default standard)" },
+	ratio: { ...NUMBER, ...SIZE, describe: "or: make the vocabulary this many times smaller" },
+	"target-size": { ...TEXT, ...SIZE, coerce: parseSize, describe: "or: bytes of the whole result, like 20MB" },
+	dtype: { choices: DTYPES, requiresArg: true, ...SIZE, describe: `${DTYPES.join(", ")}; default: the table's; mixed: as pays` },
+	"input-rank": { ...NUMBER, ...SIZE, ...RARE, describe: "rank of the lookups alone" },
+	"output-rank": { ...NUMBER, ...SIZE, ...RARE, describe: "rank of the projections alone" },
+	blocks: { ...TEXT, ...SIZE, ...RARE, coerce: parseBlocks, describe: "most blocks of rows with bits of their own (mixed): auto, 1, N" },
+	ops: { choices: OPS, requiresArg: true, ...SIZE, ...RARE, describe: `operators of the result: ${OPS.join(" (default), ")}` },
+	"allow-larger": { ...FLAG, ...SIZE, ...RARE, describe: "factorize even where that takes more bytes" },
 	method: {
 		choices: METHODS,
 		requiresArg: true,
-		...METHOD,
-		describe: "distemb: distilled (default); paper: ReLU factors; svd: not trained",
+		...TRAINING,
+		describe: "distemb (default): distilled; paper: ReLU factors; svd: not trained",
 	},
-	seed: { ...NUMBER, ...METHOD, describe: "of everything random (default 0)" },
-	data: { type: "string", array: true, requiresArg: true, ...DATA, describe: "texts, token ids, or pairs (default: the model writes)" },
-	tokenizer: { ...TEXT, ...DATA, describe: "tokenizer.json (default: beside the model)" },
-	minutes: { ...NUMBER, ...TRAINING, describe: "time for training (default 10, less for small models)" },
-	steps: { ...NUMBER, ...TRAINING, describe: "steps instead: the same seed gives the same bytes" },
-	"no-distill": { ...FLAG, ...TRAINING, describe: "reconstruction only" },
-	batch: { ...NUMBER, ...TRAINING, describe: "windows or pairs per step" },
-	length: { ...NUMBER, ...TRAINING, describe: "tokens per window" },
-	lr: { ...NUMBER, ...TRAINING, describe: "highest learning rate" },
-	train: { choices: TRAINED, requiresArg: true, ...TRAINING, describe: "which weights (default all)" },
-	phases: { ...TEXT, ...TRAINING, coerce: parsePhases, describe: "parts of training, in turn: head,factors,all (default all)" },
-	loss: { ...TEXT, ...TRAINING, coerce: parseLoss, describe: "weights, e.g. kl=1,ce=0.5,states=1,embedding=0.2,temperature=2" },
-	resume: { ...TEXT, ...TRAINING, describe: "go on from an interrupted run's folder" },
-	"max-perplexity-increase": { ...TEXT, ...GATES, coerce: parseShare, describe: "e.g. 1% or 0.01; on a held-out part of --data" },
-	"max-kl": { ...NUMBER, ...GATES, describe: "KL(original ‖ result), nats per token; likewise" },
-	report: { ...TEXT, ...OUTPUT, describe: "write a page about the run: report.html" },
+	data: {
+		type: "string",
+		array: true,
+		requiresArg: true,
+		...TRAINING,
+		describe: "your text, token ids or pairs (default: the model writes)",
+	},
+	tokenizer: { ...TEXT, ...TRAINING, ...RARE, describe: "tokenizer.json (default: beside the model)" },
+	minutes: { ...NUMBER, ...TRAINING, describe: "time to train (default 10, less for small models)" },
+	steps: { ...NUMBER, ...TRAINING, describe: "steps instead of minutes: the same seed gives the same bytes" },
+	"no-distill": { ...FLAG, ...TRAINING, describe: "do not train, which takes seconds" },
+	resume: { ...TEXT, ...TRAINING, describe: "go on from the folder that an interrupted run left" },
+	seed: { ...NUMBER, ...TRAINING, ...RARE, describe: "of everything random (default 0)" },
+	batch: { ...NUMBER, ...TRAINING, ...RARE, describe: "windows or pairs per step" },
+	length: { ...NUMBER, ...TRAINING, ...RARE, describe: "tokens per window" },
+	lr: { ...NUMBER, ...TRAINING, ...RARE, describe: "highest learning rate" },
+	train: { choices: TRAINED, requiresArg: true, ...TRAINING, ...RARE, describe: `which weights: ${TRAINED.join(", ")} (default)` },
+	phases: { ...TEXT, ...TRAINING, ...RARE, coerce: parsePhases, describe: "parts of training, in turn: head,factors,all (default all)" },
+	loss: { ...TEXT, ...TRAINING, ...RARE, coerce: parseLoss, describe: "weights: kl=1,ce=0.5,states=1,embedding=0.2,temperature=2" },
+	"max-perplexity-increase": {
+		...TEXT,
+		...OUTPUT,
+		coerce: parseShare,
+		describe: "gate, such as 1%; missed: exit code 3, nothing is written",
+	},
+	"max-kl": { ...NUMBER, ...OUTPUT, describe: "likewise: KL(original ‖ result) in nats per token, such as 0.01" },
+	report: { ...TEXT, ...OUTPUT, describe: "write a page about the run to this file: report.html" },
 	"dry-run": { ...FLAG, ...OUTPUT, describe: "find and count, write nothing" },
 	overwrite: { ...FLAG, ...OUTPUT, describe: "replace an existing output" },
-	"allow-larger": { ...FLAG, ...OUTPUT, describe: "factorize even where that takes more bytes" },
 } as const;
 
+/** Options of every command whose help has room for all of them. */
 export function outputOptions<T>(command: Argv<T>) {
-	return command.options(OUTPUT_ARGUMENTS);
+	return command.options(shown(OUTPUT_ARGUMENTS)).hide("all").group(["help", "version"], OUTPUT.group);
 }
+
+const INPUT = { type: "string", demandOption: true, describe: "an .onnx file, or a folder with all files of a model" } as const;
 
 export function compileArguments<T>(command: Argv<T>) {
 	return command
-		.positional("in", { type: "string", demandOption: true, describe: "an .onnx file, or a folder with a model's files" })
-		.positional("out", { type: "string", demandOption: true, describe: "the result, of the same kind" })
+		.positional("in", INPUT)
+		.positional("out", INPUT)
+		.hide("in")
+		.hide("out")
 		.options(COMPILE_ARGUMENTS)
-		.options(LOCATE_ARGUMENTS)
 		.options(OUTPUT_ARGUMENTS)
+		.group(["help", "all", "version"], OUTPUT.group)
+		.options(LOCATE_ARGUMENTS)
 		.conflicts("rank", ["ratio", "target-size"])
 		.conflicts("ratio", "target-size")
-		.example("$0 model.onnx small.onnx --rank 64", "distilled for some minutes on what the model writes")
-		.example("$0 model.onnx small.onnx --rank 64 --data train.txt --max-perplexity-increase 5%", "on your text, with a gate")
-		.example("$0 marian/ marian-small/ --ratio 8 --dtype float16 --data train.tsv", "encoder and decoder together")
-		.example("$0 model.onnx small.onnx --rank 64 --no-distill --json -", "in seconds; the report as JSON");
+		.example("$0 model.onnx small.onnx --ratio 8 --dtype mixed --data train.txt", "")
+		.example("$0 model.onnx small.onnx --rank 64 --data train.txt --max-perplexity-increase 5%", "")
+		.example("$0 marian/ marian-small/ --ratio 8 --data train.pt train.en --report report.html", "");
 }
 
 export function inspectArguments<T>(command: Argv<T>) {
-	return command
-		.positional("in", { type: "string", demandOption: true, describe: "an .onnx file or a folder" })
-		.options(LOCATE_ARGUMENTS)
-		.options(OUTPUT_ARGUMENTS)
-		.example("$0 inspect model.onnx", "tables, readers, ties, bytes");
+	return outputOptions(command.positional("in", INPUT).options(shown(LOCATE_ARGUMENTS)))
+		.example("$0 inspect model.onnx", "")
+		.example("$0 inspect model/ --json inspected.json", "");
+}
+
+/** The same options where there is room for all of them. */
+function shown<T extends Record<string, object>>(options: T): T {
+	return Object.fromEntries(Object.entries(options).map(([name, option]) => [name, { ...option, hidden: false }])) as T;
 }
 
 const PLAN_ARGUMENTS = {
@@ -141,32 +160,28 @@ const PLAN_ARGUMENTS = {
 		array: true,
 		requiresArg: true,
 		...SIZE,
-		describe: "vocabulary this many times smaller, one or more (default 4 8 16 32)",
+		describe: "make the vocabulary this many times smaller; one or more (default 4 8 16 32)",
 	},
-	rank: { ...NUMBER, ...SIZE, describe: "the bytes of factors of this rank" },
-	"target-size": { ...TEXT, ...SIZE, coerce: parseSize, describe: "size of the result, e.g. 20MB" },
+	rank: { ...NUMBER, ...SIZE, describe: "or: the bytes that factors of this rank would take" },
+	"target-size": { ...TEXT, ...SIZE, coerce: parseSize, describe: "or: bytes of the whole result, like 20MB" },
 	blocks: COMPILE_ARGUMENTS.blocks,
-	seed: COMPILE_ARGUMENTS.seed,
-	data: { ...COMPILE_ARGUMENTS.data, describe: "texts, token ids, or pairs (default: none, and no loss is predicted)" },
-	tokenizer: COMPILE_ARGUMENTS.tokenizer,
+	data: { ...COMPILE_ARGUMENTS.data, ...DATA, describe: "your text, token ids or pairs (default: none, and no loss is predicted)" },
+	tokenizer: { ...COMPILE_ARGUMENTS.tokenizer, ...DATA },
+	seed: { ...COMPILE_ARGUMENTS.seed, ...DATA },
 } as const;
 
 export function planArguments<T>(command: Argv<T>) {
-	return command
-		.positional("in", { type: "string", demandOption: true, describe: "an .onnx file or a folder" })
-		.options(PLAN_ARGUMENTS)
-		.options(LOCATE_ARGUMENTS)
-		.options(OUTPUT_ARGUMENTS)
+	return outputOptions(command.positional("in", INPUT).options(shown(PLAN_ARGUMENTS)).options(shown(LOCATE_ARGUMENTS)))
 		.conflicts("rank", ["ratio", "target-size"])
 		.conflicts("ratio", "target-size")
-		.example("$0 plan model.onnx --data train.txt", "four sizes, and what each loses")
-		.example("$0 plan model.onnx --target-size 20MB --data train.txt", "one");
+		.example("$0 plan model.onnx --data train.txt", "")
+		.example("$0 plan model.onnx --target-size 20MB --data train.txt", "");
 }
 
 /** Of all commands, for suggestions. */
 export const OPTION_NAMES: readonly string[] = [
 	...Object.keys({ ...COMPILE_ARGUMENTS, ...LOCATE_ARGUMENTS, ...OUTPUT_ARGUMENTS, ...COMPARE_ARGUMENTS }),
-	...["help", "version"],
+	...["help", "all", "version"],
 ];
 
 type Parsed = Omit<CompileOptions, "signal" | "onProgress" | "distill"> & { readonly noDistill?: boolean | undefined };

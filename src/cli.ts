@@ -59,7 +59,15 @@ function failure(message: string | null, error: Error | undefined, known: readon
 		const near = distance(unknown, nearest) <= Math.max(2, unknown.length / 3);
 		throw usage(`unknown option or argument "${unknown}"`, near ? `did you mean --${nearest}?` : "see --help");
 	}
+	const [, got, need] = /^Not enough non-option arguments: got (\d+), need at least (\d+)/.exec(message ?? "") ?? [];
+	if (got !== undefined) throw usage(`too few paths: ${got} given, ${need} needed`, "see --help");
 	throw usage((message ?? error?.message ?? "wrong usage").replace(/\s*\n\s*/g, " "), "see --help");
+}
+
+/** The descriptions say what a value looks like; `[string]` at the end of each line only widens the page. */
+function withoutTypes(parser: object): void {
+	// A method of yargs 18 that its published types do not know yet.
+	(parser as { usageConfiguration(given: { "hide-types": boolean }): unknown }).usageConfiguration({ "hide-types": true });
 }
 
 async function main(argv: readonly string[]): Promise<void> {
@@ -67,8 +75,9 @@ async function main(argv: readonly string[]): Promise<void> {
 		.scriptName(TOOL.name)
 		.version(TOOL.version)
 		.usage("Makes the vocabulary of an ONNX translation or language model many times smaller.")
+		.locale("en")
 		.parserConfiguration({ "boolean-negation": false, "duplicate-arguments-array": false })
-		.command("$0 <in> <out>", "compile a model", compileArguments, async ({ in: input, out, ...options }) => {
+		.command("$0 <in> <out>", "compile an .onnx file or a model's folder", compileArguments, async ({ in: input, out, ...options }) => {
 			await present(options, (hooks) => compile(input, out, { ...compileOptions(options), ...hooks }), compileText);
 		})
 		.command(
@@ -98,8 +107,12 @@ async function main(argv: readonly string[]): Promise<void> {
 		.strict()
 		.demandCommand(0)
 		.exitProcess(false)
-		.wrap(Math.min(110, process.stdout.columns ?? 110))
+		.showHidden("all", "with --help: the rarer options too")
+		.describe("help", "this page; after a command, the page of that command")
+		.describe("version", "the version")
+		.wrap(Math.min(100, process.stdout.columns ?? 100))
 		.fail((message, error) => failure(message, error, OPTION_NAMES));
+	withoutTypes(parser);
 	await parser.parseAsync();
 }
 

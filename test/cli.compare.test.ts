@@ -118,12 +118,3 @@ describe("errors", () => {
 		expect(result.stdout).toBe("");
 	});
 });
-
-describe("help", () => {
-	it("fits_a_screen", () => {
-		const { stdout, status } = run("--help");
-		expect(status).toBe(0);
-		expect(stdout.split("\n").length).toBeLessThanOrEqual(50);
-		expect(stdout).toMatch(/--data/);
-	});
-});

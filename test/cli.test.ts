@@ -184,13 +184,3 @@ describe("errors", () => {
 		expect(spawnSync("ls", ["-A", work], { encoding: "utf8" }).stdout).toBe("");
 	});
 });
-
-describe("help", () => {
-	it("is_grouped_and_shows_examples", () => {
-		const { stdout, status } = run("--help");
-		expect(status).toBe(0);
-		expect(stdout.split("\n").length).toBeLessThanOrEqual(80);
-		for (const group of ["Size:", "Method:", "Data:", "Training:", "Gates", "Output:", "Where:"]) expect(stdout).toContain(`\n${group}`);
-		expect(stdout).toMatch(/onnx-distemb model\.onnx small\.onnx --rank 64/);
-	});
-});

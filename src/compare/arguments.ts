@@ -38,8 +38,8 @@ export function compareArguments<T>(command: Argv<T>) {
 		.positional("teacher", { type: "string", demandOption: true, describe: "the original: an .onnx file or a folder" })
 		.positional("student", { type: "string", demandOption: true, describe: "the smaller model" })
 		.options(COMPARE_ARGUMENTS)
-		.example("$0 compare model.onnx small.onnx --data test.txt", "a language model, tokenizer.json beside it")
-		.example("$0 compare marian/ marian-small/ --data test.pt test.en", "a translator and its references");
+		.example("$0 compare model.onnx small.onnx --data test.txt", "")
+		.example("$0 compare marian/ marian-small/ --data test.pt test.en", "");
 }
 
 type Parsed = Omit<CompareOptions, "data" | "footprint" | "signal" | "onProgress"> & {
