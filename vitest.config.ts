@@ -6,8 +6,8 @@ export default defineConfig({
 		pool: "forks",
 		maxWorkers: 2,
 		include: ["test/**/*.test.ts"],
-		// These need a browser: npm run test:browser.
-		exclude: ["test/browser/**"],
+		// These need a browser, or the packed package: npm run test:browser, npm run test:package.
+		exclude: ["test/browser/**", "test/package/**"],
 		testTimeout: 60_000,
 	},
 });

@@ -1,5 +1,7 @@
 // The command line of `compile` and `inspect`: their options, and what the library's calls get of them.
 import type { Argv } from "yargs";
+import { parseShare, parseSize } from "./amounts.js";
+import { BUILD_ARGUMENTS } from "./build/arguments.js";
 import { COMPARE_ARGUMENTS } from "./compare/arguments.js";
 import { DistembError } from "./errors.js";
 import { type CompileOptions, DTYPES, LOSSES, type LossWeights, METHODS, OPS, PHASES, TRAINED, type TrainingPhase } from "./options.js";
@@ -18,23 +20,11 @@ const TRAINING = { group: "Data and training:" } as const;
 /** Shown by `--help --all` only, so that the rest fits a screen. */
 const RARE = { hidden: true } as const;
 
-/** `20MB`, `1.5 GiB`, `300000` → bytes. */
-function parseSize(text: string): number {
-	const match = /^(\d+(?:\.\d+)?)\s*([kMGT]?)(i?)B?$/i.exec(text.trim());
-	if (match === null) throw usage(`--target-size "${text}" is no size`, "write it like 20MB, 1.5GiB or 300000");
-	const power = ["", "k", "m", "g", "t"].indexOf((match[2] ?? "").toLowerCase());
-	return Math.floor(Number(match[1]) * (match[3] === "" ? 1000 : 1024) ** power);
-}
+const sizeOf = (text: string) => parseSize(text, "--target-size");
+const shareOf = (text: string) => parseShare(text, "--max-perplexity-increase");
 
 function parseBlocks(text: string): number | "auto" {
 	return text === "auto" ? text : Number(text);
-}
-
-/** `1%` or `0.01` → 0.01. */
-function parseShare(text: string): number {
-	const match = /^(\d+(?:\.\d+)?|\.\d+)\s*(%?)$/.exec(text.trim());
-	if (match === null) throw usage(`--max-perplexity-increase "${text}" is no share`, "write it like 1% or 0.01");
-	return match[2] === "%" ? Number(match[1]) / 100 : Number(match[1]);
 }
 
 /** `kl=1,ce=0.5` → weights. */
@@ -75,7 +65,7 @@ const OUTPUT_ARGUMENTS = {
 const COMPILE_ARGUMENTS = {
 	rank: { ...NUMBER, ...SIZE, describe: "columns of the left factor (default 64)" },
 	ratio: { ...NUMBER, ...SIZE, describe: "or: make the vocabulary this many times smaller" },
-	"target-size": { ...TEXT, ...SIZE, coerce: parseSize, describe: "or: bytes of the whole result, like 20MB" },
+	"target-size": { ...TEXT, ...SIZE, coerce: sizeOf, describe: "or: bytes of the whole result, like 20MB" },
 	dtype: { choices: DTYPES, requiresArg: true, ...SIZE, describe: `${DTYPES.join(", ")}; default: the table's; mixed: as pays` },
 	"input-rank": { ...NUMBER, ...SIZE, ...RARE, describe: "rank of the lookups alone" },
 	"output-rank": { ...NUMBER, ...SIZE, ...RARE, describe: "rank of the projections alone" },
@@ -110,7 +100,7 @@ const COMPILE_ARGUMENTS = {
 	"max-perplexity-increase": {
 		...TEXT,
 		...OUTPUT,
-		coerce: parseShare,
+		coerce: shareOf,
 		describe: "gate, such as 1%; missed: exit code 3, nothing is written",
 	},
 	"max-kl": { ...NUMBER, ...OUTPUT, describe: "likewise: KL(original ‖ result) in nats per token, such as 0.01" },
@@ -163,7 +153,7 @@ const PLAN_ARGUMENTS = {
 		describe: "make the vocabulary this many times smaller; one or more (default 4 8 16 32)",
 	},
 	rank: { ...NUMBER, ...SIZE, describe: "or: the bytes that factors of this rank would take" },
-	"target-size": { ...TEXT, ...SIZE, coerce: parseSize, describe: "or: bytes of the whole result, like 20MB" },
+	"target-size": { ...TEXT, ...SIZE, coerce: sizeOf, describe: "or: bytes of the whole result, like 20MB" },
 	blocks: COMPILE_ARGUMENTS.blocks,
 	data: { ...COMPILE_ARGUMENTS.data, ...DATA, describe: "your text, token ids or pairs (default: none, and no loss is predicted)" },
 	tokenizer: { ...COMPILE_ARGUMENTS.tokenizer, ...DATA },
@@ -180,7 +170,7 @@ export function planArguments<T>(command: Argv<T>) {
 
 /** Of all commands, for suggestions. */
 export const OPTION_NAMES: readonly string[] = [
-	...Object.keys({ ...COMPILE_ARGUMENTS, ...LOCATE_ARGUMENTS, ...OUTPUT_ARGUMENTS, ...COMPARE_ARGUMENTS }),
+	...Object.keys({ ...COMPILE_ARGUMENTS, ...LOCATE_ARGUMENTS, ...OUTPUT_ARGUMENTS, ...COMPARE_ARGUMENTS, ...BUILD_ARGUMENTS }),
 	...["help", "all", "version"],
 ];
 

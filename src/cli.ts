@@ -4,11 +4,16 @@ import { closest, distance } from "fastest-levenshtein";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { compileArguments, compileOptions, inspectArguments, OPTION_NAMES, outputOptions, planArguments } from "./arguments.js";
+import { buildArguments } from "./build/arguments.js";
+import { loadConfig } from "./build/load.js";
+import { build } from "./build.js";
 import { compareArguments, compareOptions } from "./compare/arguments.js";
 import { compare } from "./compare.js";
 import { compile, inspect, plan } from "./compile.js";
 import { DistembError, EXIT_CODES } from "./errors.js";
-import type { CompileOptions } from "./options.js";
+import { githubJob } from "./github.js";
+import type { CommonOptions } from "./options.js";
+import { type BuildReport, buildText, exitCodeOf, failureText } from "./report/build.js";
 import { compareText } from "./report/compare-text.js";
 import { writeReport } from "./report/file.js";
 import { planText } from "./report/plan.js";
@@ -26,9 +31,9 @@ interface Output {
 /** Runs `work` with progress and Ctrl-C, then prints its report as asked. */
 async function present<R>(
 	output: Output,
-	work: (options: Pick<CompileOptions, "signal" | "onProgress">) => Promise<R>,
+	work: (options: Pick<CommonOptions, "signal" | "onProgress">) => Promise<R>,
 	toText: (report: R) => string,
-) {
+): Promise<R> {
 	const abort = new AbortController();
 	const stop = () => abort.abort();
 	process.once("SIGINT", stop);
@@ -48,7 +53,18 @@ async function present<R>(
 		if (output.json !== undefined) writeReport(output.json, json);
 		process.stdout.write(`${toText(report)}\n`);
 	}
+	return report;
 }
+
+/** Failed models have their line on stderr, like any error; the exit code is that of the gravest. */
+async function endBuild(report: BuildReport, config: string): Promise<void> {
+	for (const model of report.models)
+		if (model.status === "failed") process.stderr.write(`${TOOL.name}: ${model.name}: ${failureText(model.error)}\n`);
+	await github?.models(report.models, config);
+	process.exitCode = exitCodeOf(report);
+}
+
+const github = githubJob(process.env, process.stderr);
 
 /** A better message than yargs' for an option that does not exist. */
 function failure(message: string | null, error: Error | undefined, known: readonly string[]): never {
@@ -78,8 +94,25 @@ async function main(argv: readonly string[]): Promise<void> {
 		.locale("en")
 		.parserConfiguration({ "boolean-negation": false, "duplicate-arguments-array": false })
 		.command("$0 <in> <out>", "compile an .onnx file or a model's folder", compileArguments, async ({ in: input, out, ...options }) => {
-			await present(options, (hooks) => compile(input, out, { ...compileOptions(options), ...hooks }), compileText);
+			const report = await present(options, (hooks) => compile(input, out, { ...compileOptions(options), ...hooks }), compileText);
+			await github?.models([{ name: out, input, output: out, status: "built", reason: "asked for", report }]);
 		})
+		.command(
+			"build [names..]",
+			"compile the models of distemb.config.{ts,js,json}",
+			(command) => outputOptions(buildArguments(command)),
+			async ({ names, config: named, force, overwrite, resume, threads, ...output }) => {
+				const { config, file, folder } = await loadConfig(named);
+				const asked = { names, folder, force, overwrite, resume, threads };
+				const work = ({ signal, onProgress }: Pick<CommonOptions, "signal" | "onProgress">) =>
+					build(config, {
+						...asked,
+						signal,
+						onProgress: ({ model, ...progress }) => onProgress?.({ ...progress, pass: `${model}: ${progress.pass}` }),
+					});
+				await endBuild(await present(output, work, buildText), file);
+			},
+		)
 		.command(
 			"inspect <in>",
 			"show what would be rewritten, and what not and why",
@@ -123,6 +156,7 @@ try {
 		error instanceof DistembError
 			? error
 			: new DistembError("internal", error instanceof Error ? error.message : String(error), { cause: error });
+	await github?.error(known);
 	process.stderr.write(`${TOOL.name}: ${known.toLine()}\n`);
 	if (process.env.DISTEMB_DEBUG !== undefined && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
 	process.exitCode = EXIT_CODES[known.code];

@@ -10,7 +10,7 @@ import type { PassContext } from "./pass.js";
 import type { InputFacts } from "./report/report.js";
 import { openTextModel } from "./runtime/decode/model.js";
 import type { FactorGroup } from "./state.js";
-import { type CheckpointFolder, checkpointFolder } from "./training/checkpoint-folder.js";
+import { type CheckpointFolder, checkpointFolder, checkpointPath } from "./training/checkpoint-folder.js";
 import type { Corpus } from "./training/corpus.js";
 import { type OpenedCorpus, openCorpus } from "./training/open-corpus.js";
 
@@ -134,5 +134,5 @@ async function checkpointOf({ output, bundle, options }: Run, files: readonly st
 		data: await contentHash(files),
 		...Object.fromEntries(asked.map(([name, value]) => [flagOf(name), typeof value === "object" ? JSON.stringify(value) : String(value)])),
 	};
-	return checkpointFolder(options.resume ?? `${output}.checkpoint`, identity, options.resume);
+	return checkpointFolder(options.resume ?? checkpointPath(output), identity, options.resume);
 }

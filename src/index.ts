@@ -1,4 +1,7 @@
 // The public API, nothing else.
+export { type DistembConfig, defineConfig, type ModelConfig } from "./build/config.js";
+export { type LoadedConfig, loadConfig } from "./build/load.js";
+export { type BuildOptions, type BuildProgress, build } from "./build.js";
 export type { CompareOptions } from "./compare/options.js";
 export { compare } from "./compare.js";
 export { compile, inspect, plan } from "./compile.js";
@@ -14,6 +17,7 @@ export type {
 	SizeOptions,
 } from "./options.js";
 export type { Progress } from "./pass.js";
+export type { BuildReport, BuiltModel, FailureReport } from "./report/build.js";
 export type { CompareReport, TokenScores, TokensReport, TranslationReport } from "./report/compare.js";
 export type { PlannedSize, PlannedTable, PlanReport } from "./report/plan.js";
 export type {

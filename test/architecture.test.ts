@@ -48,6 +48,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 	metrics: ["src/errors.ts"],
 	training: ["ir", "onnx", "linalg", "gradient", "runtime", "data", "metrics", "src/errors.ts"],
 	report: ["ir", "src/errors.ts"],
+	build: ["onnx", "data", "report", "src/errors.ts", "src/version.ts", "src/amounts.ts", "src/check-options.ts"],
 	details: ["ir", "onnx", "linalg", "runtime", "data", "training", "compare", "report", "src/errors.ts", "src/version.ts"],
 };
 

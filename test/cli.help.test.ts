@@ -28,6 +28,7 @@ describe("help", () => {
 
 			Commands:
 			  onnx-distemb <in> <out>                   compile an .onnx file or a model's folder      [default]
+			  onnx-distemb build [names..]              compile the models of distemb.config.{ts,js,json}
 			  onnx-distemb inspect <in>                 show what would be rewritten, and what not and why
 			  onnx-distemb plan <in>                    sizes, and what is lost with each; writes nothing
 			  onnx-distemb compare <teacher> <student>  measure how well a smaller model still does
@@ -63,6 +64,10 @@ describe("help", () => {
 			  onnx-distemb model.onnx small.onnx --rank 64 --data train.txt --max-perplexity-increase 5%
 			  onnx-distemb marian/ marian-small/ --ratio 8 --data train.pt train.en --report report.html"
 		`);
+	});
+
+	it("of_build", () => {
+		expect(help("build")).toMatchInlineSnapshot();
 	});
 
 	it("of_inspect", () => {
@@ -172,14 +177,14 @@ describe("help", () => {
 		`);
 	});
 
-	it.each([[[]], [["inspect"]], [["plan"]], [["compare"]]])("fits_a_screen_of_40_rows_and_100_columns: %s", (command) => {
+	it.each([[[]], [["build"]], [["inspect"]], [["plan"]], [["compare"]]])("fits_a_screen_of_40_rows_and_100_columns: %s", (command) => {
 		const lines = help(...command).split("\n");
 		expect(lines.length).toBeLessThanOrEqual(40);
 		expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
 	});
 
 	it("names_every_option_of_every_command_somewhere", () => {
-		const all = [help("--all"), help("inspect"), help("plan"), help("compare")].join("\n");
+		const all = [help("--all"), help("build"), help("inspect"), help("plan"), help("compare")].join("\n");
 		const shown = new Set([...all.matchAll(/^ {2}--([a-z-]+) /gm)].map(([, name]) => name));
 		expect([...shown].sort()).toEqual([...new Set(OPTION_NAMES)].sort());
 	});

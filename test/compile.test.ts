@@ -1,5 +1,5 @@
 // The library calls: progress, interruption, the report object, and files that change.
-import { appendFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -57,6 +57,45 @@ describe("compile", () => {
 		});
 		await expect(running).rejects.toMatchObject({ code: "interrupted" });
 		expect(readdirSync(work)).toEqual([]);
+	});
+
+	it("stops_without_a_result_when_aborted_in_any_phase", async () => {
+		const data = path.join(work, "ids.jsonl");
+		const rows = Array.from({ length: 60 }, (_, row) =>
+			JSON.stringify(Array.from({ length: 16 }, (_, index) => (row * 7 + index * 3) % 24)),
+		);
+		writeFileSync(data, `${rows.join("\n")}\n`);
+		const options = { rank: 4, steps: 2, batch: 2, length: 8, threads: 1, data: [data], report: path.join(work, "report.html") };
+		const order: string[] = [];
+		await compile(MODEL, path.join(work, "whole.onnx"), { ...options, onProgress: ({ pass }) => order.push(pass) });
+		const phases = [...new Set(order)];
+		expect(phases).toEqual(expect.arrayContaining(["data", "calibrate", "distill", "quantize", "measure", "report"]));
+		const before = readdirSync(work);
+		for (const during of phases) {
+			const abort = new AbortController();
+			const reason = new Error(during);
+			const running = compile(MODEL, path.join(work, "out.onnx"), {
+				...options,
+				report: path.join(work, "out.html"),
+				signal: abort.signal,
+				onProgress: ({ pass }) => pass === during && abort.abort(reason),
+			});
+			await expect(running).rejects.toMatchObject({ code: "interrupted" });
+			// Calibrations are kept for the next run, and a training under way to go on with; nothing of the result.
+			const kept = ["out.onnx.checkpoint", "out.onnx.distemb-cache"];
+			expect(readdirSync(work).filter((name) => !before.includes(name) && !kept.includes(name))).toEqual([]);
+		}
+	}, 120_000);
+
+	it("does_nothing_when_aborted_before_it_begins", async () => {
+		const seen: string[] = [];
+		const running = compile(MODEL, path.join(work, "out.onnx"), {
+			rank: 4,
+			signal: AbortSignal.abort("no longer wanted"),
+			onProgress: ({ pass }) => seen.push(pass),
+		});
+		await expect(running).rejects.toMatchObject({ code: "interrupted", cause: "no longer wanted" });
+		expect([seen, readdirSync(work)]).toEqual([[], []]);
 	});
 
 	it("notices_an_input_that_changes_while_it_is_read", async () => {

@@ -34,6 +34,8 @@ export interface UsageOptions {
 /** Names of the mask token, if no file says it. */
 const USUAL_MASKS = ["[MASK]", "<mask>"] as const;
 
+const CONFIGURATIONS = ["tokenizer_config.json", "generation_config.json", "config.json"] as const;
+
 /** Keys of config.json for the number of positions. */
 const CONTEXT_KEYS = ["n_positions", "max_position_embeddings", "n_ctx"] as const;
 
@@ -65,6 +67,17 @@ export async function readUsage(model: string, options: UsageOptions): Promise<U
 		mask: options.maskId ?? (await maskOf(folder, tokenizer)),
 		context: CONTEXT_KEYS.flatMap((key) => numbersOf(setting(key)))[0],
 	};
+}
+
+/** The files that {@link readUsage} reads, as far as they are there. */
+export async function usageFiles(model: string, { tokenizer }: UsageOptions): Promise<string[]> {
+	const folder = await folderOf(model);
+	const own = tokenizer ?? path.join(folder, "tokenizer.json");
+	const folders = new Set([path.dirname(own), folder]);
+	const beside = [...folders].flatMap((place) => CONFIGURATIONS.map((name) => path.join(place, name)));
+	const there: string[] = [];
+	for (const file of [own, ...beside]) if (await isFile(file)) there.push(file);
+	return there;
 }
 
 async function folderOf(model: string): Promise<string> {

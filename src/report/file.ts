@@ -1,5 +1,7 @@
 // Reports as files.
 import { writeFileSync } from "node:fs";
+import { appendFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
 import { DistembError } from "../errors.js";
 
 /** @throws DistembError `output` if the file cannot be written */
@@ -7,6 +9,45 @@ export function writeReport(file: string, text: string): void {
 	try {
 		writeFileSync(file, text);
 	} catch (cause) {
-		throw new DistembError("output", "the report cannot be written", { at: file, hint: "name a file in a folder that exists", cause });
+		throw unwritable(file, cause);
 	}
+}
+
+/** As {@link writeReport}; killed at any moment it leaves the old file, or the new one. */
+export async function writeWhole(file: string, text: string): Promise<void> {
+	const partial = `${file}.${process.pid}.partial`;
+	try {
+		await writeFile(partial, text, { flush: true });
+		await rename(partial, file);
+	} catch (cause) {
+		await rm(partial, { force: true });
+		throw unwritable(file, cause);
+	}
+}
+
+/** Adds to a file that others write to as well. @throws DistembError `output` */
+export async function appendText(file: string, text: string): Promise<void> {
+	try {
+		await appendFile(file, text);
+	} catch (cause) {
+		throw unwritable(file, cause);
+	}
+}
+
+/** Makes the folder in which `file` is to lie, and those above. @throws DistembError `output` */
+export async function makeFolderOf(file: string): Promise<void> {
+	const folder = path.dirname(path.resolve(file));
+	try {
+		await mkdir(folder, { recursive: true });
+	} catch (cause) {
+		throw new DistembError("output", "the folder cannot be made", {
+			at: folder,
+			hint: "name an output in a folder that you may write to",
+			cause,
+		});
+	}
+}
+
+function unwritable(at: string, cause: unknown): DistembError {
+	return new DistembError("output", "the report cannot be written", { at, hint: "name a file in a folder that exists", cause });
 }

@@ -57,6 +57,13 @@ function rejectedText(rejected: readonly RejectedReport[]): string[] {
 	return ["", "other candidates, left alone:", ...lines];
 }
 
+/** `model.onnx (7.84 MB) → small.onnx (5.52 MB), 29.6 % smaller`; of a dry run only what there is. */
+export function changeText({ input, output }: Pick<CompileReport, "input" | "output">): string {
+	const from = `${input.path} (${formatBytes(input.bytes)})`;
+	if (output === undefined) return from;
+	return `${from} → ${output.path} (${formatBytes(output.bytes)}), ${percent(1 - output.bytes / input.bytes)} smaller`;
+}
+
 /** What a conversion prints. */
 export function compileText(report: CompileReport): string {
 	const { input, output } = report;
@@ -66,8 +73,7 @@ export function compileText(report: CompileReport): string {
 		for (const { log } of report.passes) lines.push(...log.map((line) => `  ${line}`));
 		return lines.join("\n");
 	}
-	const change = percent(1 - output.bytes / input.bytes);
-	lines.push(`${input.path} (${formatBytes(input.bytes)}) → ${output.path} (${formatBytes(output.bytes)}), ${change} smaller`);
+	lines.push(changeText(report));
 	for (const factor of report.factors) lines.push(factorText(factor, report.vocabularies));
 	for (const verification of report.verification) lines.push(...verificationText(verification));
 	if (report.training !== undefined) lines.push(trainingText(report.training));

@@ -18,7 +18,10 @@ export interface CheckpointFolder extends CheckpointStore {
 	readonly remove: () => Promise<void>;
 }
 
-const NAME = "checkpoint.safetensors";
+export const CHECKPOINT_NAME = "checkpoint.safetensors";
+
+/** Folder that keeps the training of an output while it is under way. */
+export const checkpointPath = (output: string): string => `${output}.checkpoint`;
 
 /** Raised when fields of the facts change their meaning. */
 const VERSION = 2;
@@ -28,7 +31,7 @@ const VERSION = 2;
  * @param resume a folder to go on from; undefined: begin anew
  */
 export function checkpointFolder(folder: string, identity: Identity, resume: string | undefined): CheckpointFolder {
-	const file = path.join(folder, NAME);
+	const file = path.join(folder, CHECKPOINT_NAME);
 	let saved = false;
 	return {
 		during: async (work) => {
@@ -42,7 +45,7 @@ export function checkpointFolder(folder: string, identity: Identity, resume: str
 		},
 		load: async () => {
 			if (resume === undefined) return undefined;
-			const at = path.join(resume, NAME);
+			const at = path.join(resume, CHECKPOINT_NAME);
 			const kept = await loadArrays(at);
 			if (kept === undefined)
 				throw new DistembError("input", "holds no checkpoint", { at: resume, hint: "name the folder that the interrupted run named" });
@@ -54,7 +57,7 @@ export function checkpointFolder(folder: string, identity: Identity, resume: str
 		},
 		remove: async () => {
 			await removeArrays(file);
-			if (resume !== undefined) await removeArrays(path.join(resume, NAME));
+			if (resume !== undefined) await removeArrays(path.join(resume, CHECKPOINT_NAME));
 		},
 	};
 }

@@ -1,0 +1,75 @@
+// The report of `build`: what became of each model; as an object and as text.
+import { DistembError, type ErrorCode, EXIT_CODES } from "../errors.js";
+import type { CompileReport } from "./report.js";
+import { changeText } from "./text.js";
+
+/** Raised when a field changes its meaning; additions do not raise it. */
+export const BUILD_REPORT_VERSION = 1;
+
+export interface FailureReport {
+	readonly code: ErrorCode;
+	readonly message: string;
+	/** File, node, tensor or option that is concerned. */
+	readonly at?: string;
+	readonly hint?: string;
+}
+
+interface ModelFacts {
+	readonly name: string;
+	readonly input: string;
+	readonly output: string;
+}
+
+/** Built now; as an earlier build left it, with the report of that; or not built. */
+export type BuiltModel =
+	| (ModelFacts & {
+			readonly status: "built";
+			/** Why it was not up to date. */
+			readonly reason: string;
+			readonly report: CompileReport;
+	  })
+	| (ModelFacts & { readonly status: "up-to-date"; readonly report: CompileReport })
+	| (ModelFacts & { readonly status: "failed"; readonly error: FailureReport });
+
+export interface BuildReport {
+	readonly version: typeof BUILD_REPORT_VERSION;
+	readonly tool: { readonly name: string; readonly version: string };
+	/** In the configuration's order. */
+	readonly models: readonly BuiltModel[];
+}
+
+/** What `build` prints: a line for each model. */
+export function buildText({ models }: BuildReport): string {
+	const states = models.map(stateText);
+	const width = (texts: readonly string[]) => Math.max(0, ...texts.map(({ length }) => length));
+	const [names, words] = [width(models.map(({ name }) => name)), width(states)];
+	return models
+		.map((model, index) => `${model.name.padEnd(names)}  ${(states[index] ?? "").padEnd(words)}  ${outcomeText(model)}`)
+		.join("\n");
+}
+
+/** `built`, `up to date`, `gate missed`, … */
+export function stateText(model: BuiltModel): string {
+	if (model.status !== "failed") return model.status === "built" ? "built" : "up to date";
+	const { code } = model.error;
+	return code === "gate" ? "gate missed" : code === "nothing-to-do" ? "nothing to do" : "failed";
+}
+
+/** Sizes, or what went wrong, on one line. */
+export function outcomeText(model: BuiltModel): string {
+	if (model.status === "failed") return failureText(model.error);
+	return model.status === "built" ? `${changeText(model.report)} (${model.reason})` : changeText(model.report);
+}
+
+export function failureText({ code, message, at, hint }: FailureReport): string {
+	return new DistembError(code, message, { at, hint }).toLine();
+}
+
+/** Exit codes of models that failed, what matters most first: input or engine, usage, gate, nothing to do. */
+const GRAVITY = [1, 2, 3, 4] as const;
+
+/** 0 if every model is there; else the gravest model's code, see the README. */
+export function exitCodeOf({ models }: BuildReport): number {
+	const codes = models.flatMap((model) => (model.status === "failed" ? EXIT_CODES[model.error.code] : []));
+	return GRAVITY.find((code) => codes.includes(code)) ?? 0;
+}
