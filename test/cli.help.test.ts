@@ -67,7 +67,32 @@ describe("help", () => {
 	});
 
 	it("of_build", () => {
-		expect(help("build")).toMatchInlineSnapshot();
+		expect(help("build")).toMatchInlineSnapshot(`
+			"onnx-distemb build [names..]
+
+			compile the models of distemb.config.{ts,js,json}
+
+			Positionals:
+			  names  models to build (default: all)
+
+			Which:
+			  --config     the configuration (default: distemb.config.ts, .js or .json here)
+			  --force      build what is up to date, too
+			  --overwrite  replace outputs that no build made
+			  --resume     go on with interrupted trainings
+
+			Output:
+			  --json     write the report as JSON to this file, or - for stdout
+			  --quiet    no progress on stderr
+			  --threads  threads of the engine (default: one for each core)
+			  --help     this page; after a command, the page of that command
+			  --version  the version
+
+			Examples:
+			  onnx-distemb build
+			  onnx-distemb build small --force
+			  onnx-distemb build --config models/distemb.config.json --json built.json"
+		`);
 	});
 
 	it("of_inspect", () => {

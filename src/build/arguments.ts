@@ -23,8 +23,7 @@ export function buildArguments<T>(command: Argv<T>) {
 		.positional("names", {
 			type: "string",
 			array: true,
-			default: undefined,
-			describe: "models of the configuration (default: all that are not up to date)",
+			describe: "models to build (default: all)",
 		})
 		.options(BUILD_ARGUMENTS)
 		.example("$0 build", "")
