@@ -1,10 +1,11 @@
 // The training graph: the student at one shape of batches, its losses, and their gradients.
 import { DistembError } from "../../src/errors.js";
+import { columnSelector } from "../../src/gradient/columns.js";
 import { crossEntropy, divergence, embeddingError, squaredError, tableError, weightedSum } from "../../src/gradient/loss.js";
 import type { Ops } from "../../src/gradient/ops.js";
 import { differentiate, type MissingRule } from "../../src/gradient/sweep.js";
 import { addConstant } from "../../src/ir/build.js";
-import type { Value } from "../../src/ir/graph.js";
+import type { Node, Value } from "../../src/ir/graph.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
 import type { Feeds } from "../../src/runtime/session.js";
 import type { TrainedParameter, TrainingProgram } from "../../src/runtime/training/program.js";
@@ -26,6 +27,8 @@ export const INPUTS = {
 	weights: "distemb/weights",
 	/** What is right at each position, int64 [batch, length]; −1: nothing. */
 	labels: "distemb/labels",
+	/** Of a {@link Shortlist}: its tokens, int64 [n]; ln of how many each stands for, float32 [n]; places of the labels in it, int64 [positions]. */
+	shortlist: { ids: "distemb/shortlist/ids", offsets: "distemb/shortlist/offsets", labels: "distemb/shortlist/labels" },
 	/** Of embedding distillation, per group: ids, int64 [n]; their rows of the table, float32 [n, d]; their weights, float32 [n]. */
 	rows: (group: number) => ({
 		ids: `distemb/rows.${group}/ids`,
@@ -49,6 +52,8 @@ export interface GraphSpec {
 	readonly groups: readonly FactorGroup[];
 	readonly rows: readonly RowTerm[];
 	readonly recipe: Recipe;
+	/** Tokens that a step predicts, where it does not predict all; the recipe of the paper predicts all. */
+	readonly shortlist?: number | undefined;
 	/** Train this head on states, instead of the whole model on tokens. */
 	readonly head?: Projection | undefined;
 	/** Compare the states that meet this head, by the weight of the recipe. */
@@ -68,7 +73,9 @@ export interface StudentProgram extends TrainingProgram {
 	readonly measures: Distillation["measures"];
 	/** What the loss reads besides the model's own inputs. */
 	readonly learnsFrom: { readonly original: boolean; readonly labels: boolean; readonly states: boolean };
-	/** Sizes of everything that the forward pass computes, in bytes. */
+	/** Tokens that the loss looks at, if not all. */
+	readonly shortlist: number | undefined;
+	/** Sizes of everything that the forward pass of a step computes, in bytes. */
 	readonly activationBytes: number;
 	/** What stays as it is, though it is an input: parameters without a gradient. */
 	readonly constants: Feeds;
@@ -81,12 +88,13 @@ export async function programAt(whole: WholeModel, shape: BatchShape, spec: Grap
 	const { groups, recipe, rows, threads, head } = spec;
 	const trainable = await trainableOf(whole, { ...shape, threads });
 	const { ops } = trainable;
-	const activationBytes = activations(ops);
 	const factors = factorInputs(trainable, groups, recipe.relu);
 	const body = head === undefined ? bodyParameters(trainable, bodyTensors(trainable, factors, recipe.train), recipe) : [];
 	if (head !== undefined) cutAt(trainable, statesOf(trainable, head));
 	const states = head === undefined && spec.states !== undefined ? statesPerToken(trainable, spec.states) : undefined;
-	const { loss, measure } = objective(trainable, factors, rows, states, recipe);
+	const seen = predictions(trainable, spec);
+	const activationBytes = activations(ops, seen.logits);
+	const { loss, measure } = objective(trainable, factors, rows, { ...seen, states }, recipe);
 	const candidates: Parameter[] = [
 		...factors.map((stored) => ({
 			value: stored.value,
@@ -126,7 +134,8 @@ export async function programAt(whole: WholeModel, shape: BatchShape, spec: Grap
 	const constants = Object.fromEntries(
 		idle.map(({ value, dims, initial }) => [value.name, { dtype: "float32", dims, data: initial } as const]),
 	);
-	return { graph: ops.graph, loss, measure, measures, parameters, shape, activationBytes, constants, untrained, learnsFrom };
+	const { shortlist } = seen;
+	return { graph: ops.graph, loss, measure, measures, parameters, shape, shortlist, activationBytes, constants, untrained, learnsFrom };
 }
 
 function reasonOf([first]: readonly MissingRule[]): string {
@@ -147,14 +156,32 @@ function statesPerToken(trainable: Trainable, { file, hidden }: Projection): Val
 	return vectors.reduce((product, size) => product * size, 1) === shape.batch * shape.length ? states : undefined;
 }
 
-function objective(
-	trainable: Trainable,
-	factors: readonly Factor[],
-	rows: readonly RowTerm[],
-	states: Value | undefined,
-	{ weights, relu }: Recipe,
-) {
+interface Predictions {
+	/** The student's, [batch, length, width]; of a shortlist [batch, length, n]. */
+	readonly logits: Value;
+	/** Tokens of the shortlist that they are; undefined: all. */
+	readonly shortlist: number | undefined;
+	readonly ids?: Value;
+}
+
+/** What the loss looks at: the logits of a shortlist, if they can be had without the others. */
+function predictions(trainable: Trainable, { shortlist, recipe }: GraphSpec): Predictions {
+	const { ops, output, whole } = trainable;
+	if (shortlist === undefined || recipe.relu || whole.kind === "encoder") return { logits: output, shortlist: undefined };
+	const select = columnSelector(ops, output);
+	if (select === undefined) return { logits: output, shortlist: undefined };
+	const ids = addFeed(trainable, INPUTS.shortlist.ids, "int64", [shortlist]);
+	return { logits: select(ids), shortlist, ids };
+}
+
+interface Seen extends Predictions {
+	/** The student's states at its head, where they are compared. */
+	readonly states: Value | undefined;
+}
+
+function objective(trainable: Trainable, factors: readonly Factor[], rows: readonly RowTerm[], seen: Seen, { weights, relu }: Recipe) {
 	const { ops, output, whole, shape } = trainable;
+	const { states, shortlist, ids } = seen;
 	const dims = [shape.batch, shape.length];
 	const teacher = addFeed(trainable, INPUTS.teacher, "float32", ops.dims(output));
 	const mask = addFeed(trainable, INPUTS.weights, "float32", dims);
@@ -168,12 +195,20 @@ function objective(
 		add(() => measure, Math.max(weights.states, weights.kl));
 	} else {
 		const labels = addFeed(trainable, INPUTS.labels, "int64", dims);
-		const entropy = () => crossEntropy(ops, { logits: output, labels, ignore: -1 });
-		const divergenceAt = (temperature: number) => divergence(ops, { teacher, student: output, mask, temperature });
-		measure = relu ? entropy() : divergenceAt(1);
+		measure = relu
+			? crossEntropy(ops, { logits: output, labels, ignore: -1 })
+			: divergence(ops, { teacher, student: output, mask, temperature: 1 });
+		let learned: Learned = { teacher, student: output, labels };
+		if (ids !== undefined && shortlist !== undefined) {
+			const offsets = addFeed(trainable, INPUTS.shortlist.offsets, "float32", [shortlist]);
+			const places = addFeed(trainable, INPUTS.shortlist.labels, "int64", [shape.batch * shape.length]);
+			const few = { teacher: ops.gather(teacher, ids, 2), student: seen.logits };
+			learned = { teacher: ops.add(few.teacher, offsets), student: ops.add(few.student, offsets), labels: ops.reshape(places, dims) };
+		}
+		const isMeasure = learned.student === output;
 		const { temperature } = weights;
-		add(() => (temperature === 1 && !relu ? measure : divergenceAt(temperature)), weights.kl);
-		add(() => (relu ? measure : entropy()), weights.crossEntropy);
+		add(() => (isMeasure && temperature === 1 && !relu ? measure : divergence(ops, { ...learned, mask, temperature })), weights.kl);
+		add(() => (relu ? measure : crossEntropy(ops, { logits: learned.student, labels: learned.labels, ignore: -1 })), weights.crossEntropy);
 		if (states !== undefined) {
 			const original = addFeed(trainable, INPUTS.states, "float32", ops.dims(states));
 			add(() => shareOf(ops, original, states, whole.roles.timeMajor ? ops.transpose(mask, [1, 0]) : mask), weights.states);
@@ -181,6 +216,13 @@ function objective(
 	}
 	for (const [index, term] of rows.entries()) add(() => rowLoss(trainable, factors, term, index), weights.embedding);
 	return { loss: ops.reshape(weightedSum(ops, terms), []), measure: ops.reshape(measure, []) };
+}
+
+/** Logits of the original and of the student, and what is right, of all tokens or of a shortlist. */
+interface Learned {
+	readonly teacher: Value;
+	readonly student: Value;
+	readonly labels: Value;
 }
 
 /** Mean of (student − teacher)² as a share of the teacher's mean square. */
@@ -212,11 +254,17 @@ function rowLoss(trainable: Trainable, factors: readonly Factor[], { group, coun
 	});
 }
 
-/** Bytes of all values that the graph computes. */
-function activations(ops: Ops): number {
+/** Bytes of all values that are computed on the way to `last`. */
+function activations(ops: Ops, last: Value): number {
+	const known = new Set<Node>();
+	const waiting = last.producer === undefined ? [] : [last.producer];
 	let bytes = 0;
-	for (const node of ops.graph.nodes)
+	for (let node = waiting.pop(); node !== undefined; node = waiting.pop()) {
+		if (known.has(node)) continue;
+		known.add(node);
 		for (const value of node.outputs)
 			if (value !== undefined && ops.knows(value)) bytes += 4 * ops.dims(value).reduce((product, size) => product * size, 1);
+		for (const input of node.inputs) if (input?.producer !== undefined) waiting.push(input.producer);
+	}
 	return bytes;
 }

@@ -10,6 +10,7 @@ import { DEFAULT_MINUTES, type DistillOptions } from "./options.js";
 import { keepZeros, measured, nameOf, report, writeAll } from "./outcome.js";
 import { type PhaseName, trainedIn } from "./phases.js";
 import { planOf, type Trainee } from "./plan.js";
+import { Shortlist } from "./shortlist.js";
 import { openStudent } from "./student.js";
 import { extentOf } from "./validation.js";
 import { floatsOf } from "./write.js";
@@ -69,7 +70,9 @@ async function train(state: Trainee, whole: WholeModel, options: DistillOptions,
 	};
 	const opened = [courses.whole, courses.head].filter((course) => course !== undefined);
 	const courseOf = (phase: PhaseName) => (phase === "head" ? courses.head : courses.whole) ?? fail("a phase without a graph");
-	const student = await openStudent({ ...plan, courses: opened, threads: context.threads });
+	const isShort = opened.some(({ programs }) => programs.some(({ shortlist }) => shortlist !== undefined));
+	const shortlist = isShort ? await Shortlist.of(corpus, whole.width) : undefined;
+	const student = await openStudent({ ...plan, shortlist, courses: opened, threads: context.threads });
 	try {
 		const from = await checkpoint?.load();
 		const { batch, length } = (programs.at(-1) ?? first).shape;

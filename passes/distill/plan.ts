@@ -10,6 +10,7 @@ import { type Phase, phasesOf } from "./phases.js";
 import { type RowSource, rowSource, wholeTable } from "./rows.js";
 import { inParts, type Sizes, sizesOf } from "./shapes.js";
 import { type Sharing, sharingOf } from "./sharing.js";
+import { shortlistSize } from "./shortlist.js";
 import { tokenFrequency } from "./tables.js";
 
 /** Calibrations, where there are some, weight embedding distillation. */
@@ -63,7 +64,13 @@ export async function planOf(
 	if (last === undefined || head === undefined || phases.every(({ name }) => name !== "head"))
 		return { ...own, whole: programs, head: undefined };
 	if (isAlone) return { ...own, whole: [], head: { projection: head, program: last } };
-	const program = await programAt(whole, last.shape, { groups: state.groups, threads: context.threads, ...spec, head });
+	const program = await programAt(whole, last.shape, {
+		groups: state.groups,
+		threads: context.threads,
+		shortlist: shortlistOf(whole, last.shape),
+		...spec,
+		head,
+	});
 	return { ...own, whole: programs, head: { projection: head, program } };
 }
 
@@ -101,6 +108,10 @@ function isHeadAlone(
 	if (train === undefined)
 		log(`the body has ${Math.round(size / 1e6)} million weights: a head alone is trained; --train all trains everything`);
 	return true;
+}
+
+function shortlistOf({ width }: WholeModel, { batch, length }: Sizes["shapes"][number]): number | undefined {
+	return shortlistSize(width, batch * length);
 }
 
 function largestOf({ shapes, parts }: Sizes): Sizes {
@@ -146,7 +157,7 @@ async function programsOf(
 ): Promise<{ readonly programs: readonly StudentProgram[]; readonly parts: number }> {
 	const largest = sizes.shapes.at(-1);
 	if (largest === undefined) return { programs: [], parts: 1 };
-	const at = (shape: typeof largest) => programAt(whole, shape, { groups, threads, head, ...spec });
+	const at = (shape: typeof largest) => programAt(whole, shape, { groups, threads, head, shortlist: shortlistOf(whole, shape), ...spec });
 	const last = await at(largest);
 	const fitting = inParts(sizes, last.activationBytes);
 	const programs: StudentProgram[] = [];

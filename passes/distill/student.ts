@@ -12,6 +12,7 @@ import type { Lessons } from "./lessons.js";
 import type { Validated } from "./loop.js";
 import type { Recipe } from "./options.js";
 import type { RowSource } from "./rows.js";
+import type { Shortlist } from "./shortlist.js";
 
 /** Graphs that are trained, and what the original says to them. */
 export interface Course {
@@ -25,6 +26,8 @@ export interface StudentOptions {
 	/** The first has all parameters, and is what validation measures. */
 	readonly courses: readonly Course[];
 	readonly rows: readonly RowSource[];
+	/** Chooses tokens for programs that look at some only. */
+	readonly shortlist: Shortlist | undefined;
 	readonly recipe: Recipe;
 	readonly threads: number;
 }
@@ -47,7 +50,7 @@ export class Student {
 
 	/** Inputs of one part of a training step; `seed` chooses the rows of embedding distillation. */
 	async partOf({ programs, lessons }: Course, batch: TrainingBatch, seed: number): Promise<Part> {
-		const { recipe, rows, courses } = this.options;
+		const { recipe, rows, courses, shortlist } = this.options;
 		const { weights } = recipe;
 		const program = programFor(programs, batch);
 		const feeds: Record<string, Feeds[string]> = { ...(await lessons.reads(batch)), ...program.constants };
@@ -56,7 +59,9 @@ export class Student {
 			feeds[INPUTS.states] = await lessons.states(batch);
 			feeds[INPUTS.weights] = weightsOf(batch);
 		}
-		if (program.learnsFrom.labels) feeds[INPUTS.labels] = ids(batch);
+		if (program.shortlist !== undefined && shortlist !== undefined)
+			Object.assign(feeds, shortlist.feeds(program.shortlist, batch.labels, seedFor(seed, "shortlist")));
+		else if (program.learnsFrom.labels) feeds[INPUTS.labels] = ids(batch);
 		if (weights.embedding > 0) for (const [at, row] of rows.entries()) Object.assign(feeds, row.feeds(at, seedFor(seed, `rows ${at}`)));
 		const index = courses.flatMap((course) => course.programs).indexOf(program);
 		return { feeds, program: index, weight: batch.count };

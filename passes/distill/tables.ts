@@ -25,6 +25,15 @@ export async function tokenFrequency({ train, kind }: Corpus, rows: number): Pro
 	return await countTokens(limited(sequences, COUNTED), rows);
 }
 
+/** What a model of `corpus` is taught to predict, in the beginning of the training part: texts, or the targets of pairs. */
+export function predictedTokens({ train, kind }: Corpus): AsyncGenerator<Int32Array> {
+	return limited(kind === "pairs" ? targets(train) : pieces(train), COUNTED);
+}
+
+async function* targets(data: Extract<Corpus, { kind: "pairs" }>["train"]): AsyncGenerator<Int32Array> {
+	for await (const { target } of data.read()) yield target;
+}
+
 async function* pieces(data: Extract<Corpus, { kind: "tokens" }>["train"]): AsyncGenerator<Int32Array> {
 	for await (const { ids } of data.read()) yield ids;
 }
