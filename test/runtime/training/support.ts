@@ -29,6 +29,8 @@ export interface Setup extends Shape {
 	/** Rows of embedding distillation per step. */
 	readonly rows?: number;
 	readonly crossEntropy?: number;
+	/** Tokens that the loss looks at, instead of all. */
+	readonly shortlist?: number;
 }
 
 export interface Student {
@@ -41,7 +43,7 @@ export interface Student {
 }
 
 /** The model of `folder`, factorized, with the graph that trains its factors. */
-export async function openStudent({ folder, rank, threads, batch, length, rows, crossEntropy = 0 }: Setup): Promise<Student> {
+export async function openStudent({ folder, rank, threads, batch, length, rows, crossEntropy = 0, shortlist }: Setup): Promise<Student> {
 	const file = path.join(folder, "model.onnx");
 	const bundle = openBundle(file);
 	const runner = { threads, seed: 0, records: [] };
@@ -53,7 +55,7 @@ export async function openStudent({ folder, rank, threads, batch, length, rows, 
 	const weights = { kl: 1, crossEntropy, states: 0, embedding: rows === undefined ? 0 : 0.5, temperature: 1 };
 	const recipe = { weights, rate: 1, normRate: 1, weightRate: 1, train: "factors", relu: false } as const;
 	const terms = rows === undefined ? [] : state.groups.map((group) => ({ group, count: rows, metric: undefined }));
-	const distillation = await programAt(whole, { batch, length }, { groups: state.groups, rows: terms, recipe, threads });
+	const distillation = await programAt(whole, { batch, length }, { groups: state.groups, rows: terms, recipe, shortlist, threads });
 	const teacher = await openTeacher(file, { threads });
 	return {
 		state,
