@@ -8,11 +8,11 @@ import { INPUTS } from "./graph.js";
 import { predictedTokens } from "./tables.js";
 
 /** Frequent tokens that every step looks at, and the least number of others. */
-const FREQUENT = 2048;
-const OTHERS = 1024;
+const FREQUENT = 4096;
+const OTHERS = 2048;
 
 /** The shortlist pays from so many times its size on. */
-const WORTH = 2;
+const WORTH = 4;
 
 /** Tokens of a shortlist for steps of so many predicted positions; undefined: the vocabulary is too small for one. */
 export function shortlistSize(vocabulary: number, positions: number): number | undefined {

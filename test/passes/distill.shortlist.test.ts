@@ -7,13 +7,13 @@ import { uniform } from "../../src/random.js";
 const VOCABULARY = 20_000;
 const counts = Float64Array.from({ length: VOCABULARY }, (_, id) => VOCABULARY - id);
 const labels = Int32Array.of(19_999, -1, 3, 19_998, 19_999);
-const SIZE = 4000;
+const SIZE = 6000;
 
 describe("shortlistSize", () => {
 	it("is_none_for_small_vocabularies", () => {
-		expect(shortlistSize(8000, 1024)).toBeUndefined();
-		expect(shortlistSize(8192, 1024)).toBe(4096);
-		expect(shortlistSize(300_000, 100_000)).toBe(5120);
+		expect(shortlistSize(28_000, 1024)).toBeUndefined();
+		expect(shortlistSize(28_672, 1024)).toBe(7168);
+		expect(shortlistSize(300_000, 100_000)).toBe(10_240);
 	});
 });
 
@@ -22,7 +22,7 @@ describe("Shortlist", () => {
 		const { ids, places } = new Shortlist(counts).draw(SIZE, labels, 1);
 		expect(new Set(ids).size).toBe(SIZE);
 		expect([...places].map((place) => (place < 0 ? -1 : ids[place]))).toEqual([...labels]);
-		for (let id = 0; id < 2048; id++) expect(ids).toContain(id);
+		for (let id = 0; id < 4096; id++) expect(ids).toContain(id);
 	});
 
 	it("lets_drawn_tokens_stand_for_those_that_are_missing", () => {
