@@ -18,6 +18,7 @@ import { compareText } from "./report/compare-text.js";
 import { writeReport } from "./report/file.js";
 import { planText } from "./report/plan.js";
 import { compileText, inspectText } from "./report/text.js";
+import { visible, visibleThroughout } from "./report/visible.js";
 import { progressDisplay } from "./terminal.js";
 import { TOOL } from "./version.js";
 
@@ -51,7 +52,7 @@ async function present<R>(
 	if (output.json === "-") process.stdout.write(json);
 	else {
 		if (output.json !== undefined) writeReport(output.json, json);
-		process.stdout.write(`${toText(report)}\n`);
+		process.stdout.write(`${toText(visibleThroughout(report))}\n`);
 	}
 	return report;
 }
@@ -59,7 +60,7 @@ async function present<R>(
 /** Failed models have their line on stderr, like any error; the exit code is that of the gravest. */
 async function endBuild(report: BuildReport, config: string): Promise<void> {
 	for (const model of report.models)
-		if (model.status === "failed") process.stderr.write(`${TOOL.name}: ${model.name}: ${failureText(model.error)}\n`);
+		if (model.status === "failed") process.stderr.write(`${TOOL.name}: ${visible(`${model.name}: ${failureText(model.error)}`)}\n`);
 	await github?.models(report.models, config);
 	process.exitCode = exitCodeOf(report);
 }
@@ -157,7 +158,7 @@ try {
 			? error
 			: new DistembError("internal", error instanceof Error ? error.message : String(error), { cause: error });
 	await github?.error(known);
-	process.stderr.write(`${TOOL.name}: ${known.toLine()}\n`);
+	process.stderr.write(`${TOOL.name}: ${visible(known.toLine())}\n`);
 	if (process.env.DISTEMB_DEBUG !== undefined && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
 	process.exitCode = EXIT_CODES[known.code];
 }

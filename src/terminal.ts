@@ -1,6 +1,7 @@
 // Progress on stderr: a live bar on a terminal, plain lines otherwise.
 import { SingleBar } from "cli-progress";
 import type { Progress } from "./pass.js";
+import { visible } from "./report/visible.js";
 
 export interface ProgressDisplay {
 	readonly show: (progress: Progress) => void;
@@ -22,7 +23,7 @@ function liveBar(stream: NodeJS.WriteStream): ProgressDisplay {
 	let running = false;
 	return {
 		show: ({ pass, fraction, note }) => {
-			const fields = { pass: pass.padEnd(12), note: note ?? "" };
+			const fields = { pass: pass.padEnd(12), note: visible(note ?? "") };
 			if (!running && performance.now() - start > PATIENCE) {
 				bar.start(100, 0, fields);
 				running = true;
@@ -51,7 +52,7 @@ export function plainLines(stream: Pick<NodeJS.WriteStream, "write">, now: () =>
 				last = Number.NEGATIVE_INFINITY;
 			}
 			if (note === undefined || now() - last < PAUSE) return;
-			stream.write(`${pass} ${Math.floor(100 * fraction)} %: ${note}\n`);
+			stream.write(`${pass} ${Math.floor(100 * fraction)} %: ${visible(note)}\n`);
 			last = now();
 		},
 		stop: () => undefined,

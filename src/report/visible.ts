@@ -4,3 +4,12 @@
 export function visible(text: string): string {
 	return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "�");
 }
+
+/** `value` with every text in it made {@link visible}: a report, before it is printed to a terminal. */
+export function visibleThroughout<T>(value: T): T {
+	// The shape stays as it is: only texts are replaced, by texts.
+	if (typeof value === "string") return visible(value) as T;
+	if (Array.isArray(value)) return value.map(visibleThroughout) as T;
+	if (typeof value !== "object" || value === null) return value;
+	return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, visibleThroughout(part)])) as T;
+}
