@@ -72,50 +72,32 @@ function redirect(node: Node, from: Value, to: Value): void {
 
 type ScaledFactor = EncodedFactor & { readonly scales: Contents };
 
-/** From this opset on DequantizeLinear takes a scale per row. */
-const PER_AXIS_OPSET = 13;
-
-/** rows = codes · scale: on gathered rows for lookups, on the whole factor for other readers. */
+/**
+ * rows = codes · scale: on gathered rows for lookups, on the whole factor for other readers. The latter are nodes on constants alone, which an
+ * engine computes once, when it loads the model. DequantizeLinear would say the same, but onnxruntime leaves it to every run.
+ */
 function storeScaled(value: Value, factor: ScaledFactor, isTransposed: boolean, uses: readonly Node[], { compute }: EncodedGroup): void {
 	put(value, factor.main);
 	const [rows = 0] = factor.scales.dims;
-	const hasLookups = uses.some((node) => node.is("Gather"));
-	const perAxis = value.graph.model.opset >= PER_AXIS_OPSET;
-	const isList = !hasLookups && (perAxis || isTransposed);
-	const scales = beside(value, "scale", { ...factor.scales, dims: isList ? [rows] : [rows, 1] });
+	const scales = beside(value, "scale", { ...factor.scales, dims: isTransposed ? [rows] : [rows, 1] });
 	let whole: Value | undefined;
 	for (const node of uses) {
 		if (node.is("Gather")) {
 			decodeRows(node, (chain, codes) => {
 				const scale = chain.add("Gather", [scales, node.inputs[1]], "scale", { attributes: { axis: int(0) } });
-				const product = chain.add("Mul", [chain.cast(codes, "int8", "float32", "codes"), scale], "decoded");
-				return chain.cast(product, "float32", compute, "cast");
+				return decoded(chain, codes, scale, compute);
 			});
 		} else {
-			whole ??= dequantized(value, scales, { rows, isTransposed, isList, perAxis, compute });
+			whole ??= decoded(chainAt(value), value, scales, compute);
 			redirect(node, value, whole);
 		}
 	}
 }
 
-interface WholeForm {
-	readonly rows: number;
-	readonly isTransposed: boolean;
-	/** The scales are [V] rather than [V, 1]. */
-	readonly isList: boolean;
-	readonly perAxis: boolean;
-	readonly compute: DType;
-}
-
-function dequantized(value: Value, scales: Value, { rows, isTransposed, isList, perAxis, compute }: WholeForm): Value {
-	const chain = chainAt(value);
-	if (!perAxis) {
-		const floats = chain.cast(value, "int8", "float32", "codes");
-		return chain.cast(chain.add("Mul", [floats, scales], "decoded"), "float32", compute, "cast");
-	}
-	const list = isList ? scales : chain.add("Reshape", [scales, chain.constant("int64", [rows], "scale_shape")], "scale_list");
-	const attributes = { axis: int(isTransposed ? 1 : 0) };
-	return chain.cast(chain.add("DequantizeLinear", [value, list], "decoded", { attributes }), "float32", compute, "cast");
+/** codes · scales, computed in float32. */
+function decoded(chain: Chain, codes: Value, scales: Value, compute: DType): Value {
+	const product = chain.add("Mul", [chain.cast(codes, "int8", "float32", "codes"), scales], "decoded");
+	return chain.cast(product, "float32", compute, "cast");
 }
 
 // --- blocks of bytes, in onnxruntime's operators -----------------------------
