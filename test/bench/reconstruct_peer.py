@@ -1,5 +1,6 @@
 # The peer of reconstruct.mjs: the same reconstruction in NumPy, on a raw float32 table; prints one JSON line.
-# usage: reconstruct_peer.py FILE ROWS COLS RANK RUNS closed|svd|file     (file: the closed form, with reading the file in the time)
+# usage: reconstruct_peer.py FILE ROWS COLS RANK RUNS closed|svd|file [float32|float16|bfloat16 [OFFSET]]
+# (file: the closed form, with reading the file, and widening to float32, in the time)
 import json
 import resource
 import sys
@@ -30,14 +31,24 @@ def squared_error(table, left, right):
     return (error / norm) ** 0.5
 
 
-path, rows, cols, rank, runs, method = sys.argv[1:]
+def read(path, rows, cols, dtype, offset):
+    """The table as float32."""
+    stored = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}[dtype]
+    table = np.fromfile(path, stored, count=rows * cols, offset=offset).reshape(rows, cols)
+    if dtype == "bfloat16":
+        return (table.astype(np.uint32) << 16).view(np.float32)
+    return table.astype(np.float32, copy=False)
+
+
+path, rows, cols, rank, runs, method, *rest = sys.argv[1:]
 rows, cols, rank, runs = int(rows), int(cols), int(rank), int(runs)
-table = None if method == "file" else np.fromfile(path, np.float32).reshape(rows, cols)
+place = rows, cols, rest[0] if rest else "float32", int(rest[1]) if len(rest) > 1 else 0
+table = None if method == "file" else read(path, *place)
 seconds = []
 for _ in range(runs):
     start = time.perf_counter()
     if method == "file":
-        left, right = closed(np.fromfile(path, np.float32).reshape(rows, cols), rank)
+        left, right = closed(read(path, *place), rank)
     else:
         left, right = {"closed": closed, "svd": svd}[method](table, rank)
     seconds.append(time.perf_counter() - start)

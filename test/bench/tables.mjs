@@ -1,9 +1,11 @@
 // Tables for benchmarks: as a raw file of float32 numbers, and as a small tied language model around them.
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 
-/** A table like a trained one: a mean row, and columns mixed from directions of falling size. Repeatable. */
-export function writeTable(path, rows, cols) {
-	const file = openSync(path, "w");
+/**
+ * Blocks of rows, one after the other, of a table like a trained one: a mean row, and columns mixed from directions of falling size.
+ * Repeatable. A block is valid until the next one is asked for.
+ */
+export function* tableBlocks(rows, cols) {
 	let state = 1;
 	const uniform = () => {
 		state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -23,8 +25,14 @@ export function writeTable(path, rows, cols) {
 				block[row * cols + column] = 0.3 * mean[column] + fresh + 0.5 * before + 0.1 * common;
 			}
 		}
-		writeSync(file, block, 0, count * cols * 4);
+		yield block.subarray(0, count * cols);
 	}
+}
+
+/** Writes such a table as a raw file of float32 numbers. */
+export function writeTable(path, rows, cols) {
+	const file = openSync(path, "w");
+	for (const block of tableBlocks(rows, cols)) writeSync(file, block);
 	closeSync(file);
 }
 
