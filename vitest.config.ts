@@ -9,5 +9,6 @@ export default defineConfig({
 		// These need a browser, or the packed package: npm run test:browser, npm run test:package.
 		exclude: ["test/browser/**", "test/package/**"],
 		testTimeout: 60_000,
+		hookTimeout: 60_000,
 	},
 });

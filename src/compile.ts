@@ -11,7 +11,7 @@ import { gatherDetails, takeOriginal } from "./details.js";
 import { DistembError, throwIfAborted } from "./errors.js";
 import { checkGates, evaluate } from "./evaluate.js";
 import { gather } from "./gather.js";
-import { type Bundle, openBundle, StagedOutput } from "./onnx/index.js";
+import { type Bundle, clearLeftovers, openBundle, requireUnchanged, StagedOutput } from "./onnx/index.js";
 import {
 	COMPILE_DEFAULTS,
 	type CommonOptions,
@@ -42,6 +42,7 @@ import { checkPaths, factsOf, loadedFrom, outputName, stagedPath, weightBytesOf,
  */
 export async function compile(input: string, output: string, options: CompileOptions = {}): Promise<CompileReport> {
 	resolveOptions(options);
+	if (options.dryRun !== true) clearLeftovers(output);
 	checkPaths(input, output, options);
 	const report = await withBundle(input, async (bundle) => {
 		const staged = options.dryRun === true ? undefined : new StagedOutput(output, bundle.kind);
@@ -100,6 +101,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 	const shown = { ...run, options: given, original, bytes, ...measured, sample, calibrations: calibrated.calibrations };
 	const details = isShown ? await timed("report", runner, (context) => gatherDetails(quantized, shown, context)) : undefined;
 	throwIfAborted(options.signal);
+	requireUnchanged(bundle);
 	await staged.commit(options.overwrite);
 
 	return {
@@ -179,7 +181,10 @@ async function withBundle<T>(input: string, work: (bundle: Bundle) => Promise<T>
 	try {
 		return await work(bundle);
 	} catch (error) {
-		throw error instanceof DistembError ? error.located(input) : error;
+		if (!(error instanceof DistembError)) throw error;
+		// The engine opens files by name, at any time: what it says about another file than ours is no help.
+		if (error.code !== "interrupted") requireUnchanged(bundle);
+		throw error.located(input);
 	} finally {
 		bundle.close();
 	}

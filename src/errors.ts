@@ -1,4 +1,4 @@
-// The one error class of the project: a code, a message that names the offender, and the way out.
+// The one error class of the project: a code, a message that names the offender, and the way out; and what the system's codes mean in it.
 
 /**
  * Why a conversion stopped.
@@ -64,4 +64,30 @@ export class DistembError extends Error {
 /** Throws `interrupted` if the caller asked to stop. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
 	if (signal?.aborted === true) throw new DistembError("interrupted", "interrupted", { cause: signal.reason });
+}
+
+/** Message and hint by the system's code (errno(3)). */
+const REASONS: Readonly<Record<string, readonly [message: string, hint: string]>> = {
+	ENOSPC: ["no space left on the device", "free some space or choose another output"],
+	EDQUOT: ["no space left in your quota", "free some space or choose another output"],
+	EFBIG: ["the file grows larger than this file system or your limits allow", "choose another output"],
+	EACCES: ["cannot be written: permission denied", "choose a folder that you may write to"],
+	EPERM: ["cannot be written: permission denied", "choose a folder that you may write to"],
+	EROFS: ["cannot be written: the file system is read-only", "choose a folder that you may write to"],
+	ENOENT: ["the folder does not exist", "create it first"],
+	ENOTDIR: ["is below a file where a folder is due", "choose another output"],
+	EBUSY: ["cannot be replaced: something is mounted there", "name a folder inside it"],
+	EXDEV: ["cannot be moved into place: it is on another file system", "name a folder inside it"],
+	EEXIST: ["was made by something else in the meantime", "choose another output"],
+	ENOTEMPTY: ["was made by something else in the meantime", "choose another output"],
+};
+
+/**
+ * One line for what went wrong at the file system while writing.
+ * @param at file or folder that could not be written
+ */
+export function outputError(at: string, cause: unknown): DistembError {
+	const code = cause instanceof Error && "code" in cause ? String(cause.code) : undefined;
+	const [message, hint] = REASONS[code ?? ""] ?? [`cannot be written (${code ?? String(cause)})`, undefined];
+	return new DistembError("output", message, { at, hint, cause });
 }

@@ -10,6 +10,7 @@ import {
 	type Pieces,
 	pathKind,
 	renumbered,
+	requireUnchanged,
 	type StagedOutput,
 	tensorsOf,
 } from "./onnx/index.js";
@@ -71,11 +72,7 @@ export async function writeBundle(staged: StagedOutput, bundle: Bundle, output: 
 		const edit = path.basename(name) === "config.json" ? (text: string) => configWithPieces(text, pieces) : undefined;
 		await staged.copy(path.join(bundle.path, name), name, edit);
 	}
-	for (const { open } of bundle.models) {
-		if (open.source.changed() || [...open.external.files.values()].some((file) => file.changed())) {
-			throw new DistembError("input", "changed while it was converted", { at: open.path, hint: "run the conversion again" });
-		}
-	}
+	requireUnchanged(bundle);
 	return bytes;
 }
 

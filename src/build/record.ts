@@ -3,9 +3,9 @@ import path from "node:path";
 import { contentHash } from "../data/cache.js";
 import { isFile, isRecord, jsonObject } from "../data/files.js";
 import { usageFiles } from "../data/usage.js";
+import { writeWhole } from "../data/whole.js";
 import { DistembError, throwIfAborted } from "../errors.js";
 import { filesOfBundle, openBundle } from "../onnx/index.js";
-import { writeWhole } from "../report/file.js";
 import type { CompileReport } from "../report/report.js";
 import { TOOL } from "../version.js";
 import type { PlannedModel } from "./planned.js";
@@ -88,7 +88,7 @@ export async function readRecord(output: string): Promise<BuildRecord | "unreada
 export async function writeRecord(output: string, origin: Origin, report: CompileReport, signal?: AbortSignal): Promise<void> {
 	const outputs = await hashesOf(outputFiles(output, report), path.dirname(path.resolve(output)), signal);
 	const record: BuildRecord = { version: RECORD_VERSION, origin, outputs, report };
-	await writeWhole(recordFile(output), `${JSON.stringify(record)}\n`);
+	await writeWhole(recordFile(output), (handle) => handle.writeFile(`${JSON.stringify(record)}\n`));
 }
 
 /** A directory's files lie in it, those of a file beside it. */

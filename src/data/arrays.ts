@@ -1,9 +1,9 @@
 // Named float32 arrays with some JSON in one .safetensors file, which is there whole or not at all.
-import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rename, rm, rmdir } from "node:fs/promises";
+import { readFile, rm, rmdir } from "node:fs/promises";
 import path from "node:path";
 import { DistembError } from "../errors.js";
 import { isRecord } from "./files.js";
+import { removePartial, writeWhole } from "./whole.js";
 
 export interface NamedArrays {
 	/** JSON. */
@@ -14,30 +14,12 @@ export interface NamedArrays {
 /** Key of `__metadata__` that holds the facts, as a string: the format has no other values there. */
 const FACTS = "facts";
 
-/**
- * Writes beside `file` first and renames then: a kill at any moment leaves the old file, or the new one.
- * @throws DistembError `output` if it cannot be written
- */
+/** @throws DistembError `output` if it cannot be written; what `file` held before is still there then */
 export async function saveArrays(file: string, { facts, arrays }: NamedArrays): Promise<void> {
-	const partial = `${file}.${randomBytes(4).toString("hex")}.partial`;
-	try {
-		await mkdir(path.dirname(file), { recursive: true });
-		const handle = await open(partial, "wx");
-		try {
-			await handle.write(headerOf(facts, arrays));
-			for (const array of arrays.values()) {
-				const bytes = new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-				for (let at = 0; at < bytes.length; ) at += (await handle.write(bytes, at)).bytesWritten;
-			}
-			await handle.sync();
-		} finally {
-			await handle.close();
-		}
-		await rename(partial, file);
-	} catch (cause) {
-		await rm(partial, { force: true });
-		throw new DistembError("output", "cannot be written", { at: file, hint: "free some space, or choose another output", cause });
-	}
+	await writeWhole(file, async (handle) => {
+		await handle.writeFile(headerOf(facts, arrays));
+		for (const array of arrays.values()) await handle.writeFile(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+	});
 }
 
 /** Length of the header as u64, then the header, padded with spaces so that arrays begin at multiples of 8. */
@@ -90,6 +72,7 @@ function arrayAt(bytes: Buffer, body: number, entry: unknown): Float32Array {
 
 /** Removes `file`, and its folder if nothing else is in there. */
 export async function removeArrays(file: string): Promise<void> {
+	await removePartial(file);
 	await rm(file, { force: true });
 	await rmdir(path.dirname(file)).catch(() => undefined);
 }

@@ -1,10 +1,10 @@
 // Lists of token ids that are kept beside an output: as .jsonl, which can be given as data again.
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { mkdir, open, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { DistembError } from "../errors.js";
 import { isFile } from "./files.js";
+import { writeWhole } from "./whole.js";
 
 /** SHA-256 of files' contents and of `words`, as 64 digits. @throws DistembError `input` if a file cannot be read */
 export async function contentHash(files: readonly string[], words: readonly string[] = []): Promise<string> {
@@ -28,24 +28,8 @@ export async function keptLines(folder: string, name: string, make: () => Promis
 	const file = path.join(folder, name);
 	if (await isFile(file)) return file;
 	const values = await make();
-	const partial = `${file}.${process.pid}.partial`;
-	try {
-		await mkdir(folder, { recursive: true });
-		const handle = await open(partial, "w");
-		try {
-			for (const value of values) await handle.write(`${JSON.stringify(value)}\n`);
-			await handle.sync();
-		} finally {
-			await handle.close();
-		}
-		await rename(partial, file);
-	} catch (cause) {
-		await rm(partial, { force: true });
-		throw new DistembError("output", "generated text cannot be kept there", {
-			at: folder,
-			hint: "name an output in a folder that you may write to",
-			cause,
-		});
-	}
+	await writeWhole(file, async (handle) => {
+		for (const value of values) await handle.writeFile(`${JSON.stringify(value)}\n`);
+	});
 	return file;
 }

@@ -70,6 +70,17 @@ export function bytesOfBundle(bundle: Bundle): number {
 	return [...sizesOf(bundle).values()].reduce((sum, size) => sum + size, 0);
 }
 
+/** @throws DistembError `input` if one of the files is not what it was when it was opened */
+export function requireUnchanged({ models }: Bundle): void {
+	for (const { open } of models) {
+		for (const file of [open.source, ...open.external.files.values()]) {
+			const change = file.change();
+			if (change === undefined) continue;
+			throw new DistembError("input", `was ${change} while it was converted`, { at: file.path, hint: "run the conversion again" });
+		}
+	}
+}
+
 function sizesOf(bundle: Bundle): Map<string, number> {
 	const sizes = new Map<string, number>();
 	for (const { open } of bundle.models) {

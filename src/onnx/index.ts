@@ -1,5 +1,6 @@
 // The file format: everything else sees models only through these functions.
-export { type Bundle, bytesOfBundle, filesOfBundle, openBundle } from "./bundle.js";
+export { type Bundle, bytesOfBundle, filesOfBundle, openBundle, requireUnchanged } from "./bundle.js";
+export { clearLeftovers } from "./claim.js";
 export { type Encoded, type EncodeOptions, encodeModel, encodeToBytes } from "./encode.js";
 export { tensorsOf } from "./layout.js";
 export { type OpenModel, openModel } from "./open.js";

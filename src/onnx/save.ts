@@ -1,14 +1,16 @@
 // Writes models whole or not at all: everything goes to a new folder beside the output first, and moves into place by rename.
-import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { copyFile, type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { copyFile, type FileHandle, mkdir, open, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { DistembError, throwIfAborted } from "../errors.js";
+import { DistembError, outputError, throwIfAborted } from "../errors.js";
 import type { TensorData } from "../ir/tensor.js";
+import { claimOutput } from "./claim.js";
+import { commitDirectory, commitFiles, RESULT, undoCommit } from "./commit.js";
 import { encodeModel } from "./encode.js";
 import { DataLayout, renamedLocation } from "./layout.js";
 import type { OpenModel } from "./open.js";
 import { locationsOf, renumbered } from "./pieces.js";
+import { inputError } from "./source.js";
 
 /** Bytes copied at a time. */
 const CHUNK = 8 << 20;
@@ -24,7 +26,7 @@ export interface SaveOptions {
 	readonly onProgress?: (fraction: number) => void;
 }
 
-/** A complete result in a folder of its own, waiting for its name. */
+/** A complete result in a folder of its own, waiting for its name. While it waits, no other run can have the same output. */
 export class StagedOutput {
 	/** Folder that holds the result under its final file names. */
 	readonly folder: string;
@@ -34,20 +36,24 @@ export class StagedOutput {
 	bytes = 0;
 	readonly #target: string;
 	readonly #kind: "file" | "directory";
+	/** This run's, with the result in it. */
+	readonly #claimed: string;
+	#isOpen = true;
 
 	/**
 	 * @param target the output: a file (its data files appear beside it) or a directory
-	 * @throws DistembError `output` if the folder above cannot be written
+	 * @throws DistembError `output` if another run writes the same output, or the folder above cannot be written
 	 */
 	constructor(target: string, kind: "file" | "directory") {
 		this.#target = path.resolve(target);
 		this.#kind = kind;
-		const parent = path.dirname(this.#target);
-		this.folder = path.join(parent, `.${path.basename(target)}.${randomBytes(4).toString("hex")}.partial`);
+		this.#claimed = claimOutput(this.#target);
+		this.folder = path.join(this.#claimed, RESULT);
 		try {
 			mkdirSync(this.folder);
 		} catch (cause) {
-			throw outputError(parent, cause);
+			this.discard();
+			throw outputError(this.folder, cause);
 		}
 	}
 
@@ -115,14 +121,13 @@ export class StagedOutput {
 			if (text === undefined) await copyFile(from, to);
 			else await writeFile(to, text);
 		} catch (cause) {
-			throw outputError(to, cause);
+			throw existsSync(from) ? outputError(to, cause) : inputError(from, cause);
 		}
 		this.files.push(name);
 	}
 
 	/**
-	 * Moves the result to its place. A directory appears at once; of a file's set the data files come first, the model last.
-	 * An old model is removed before its data files are replaced: killed at any moment, the output is whole, or not there.
+	 * Moves the result to its place: killed at any moment, the output is whole, or not there.
 	 * @throws DistembError `output` if something stands there that may not be replaced
 	 */
 	async commit(overwrite = false): Promise<void> {
@@ -132,32 +137,20 @@ export class StagedOutput {
 			throw new DistembError("output", "already exists", { at: existing, hint: "use --overwrite to replace it" });
 		}
 		try {
-			if (this.#kind === "directory") this.#commitDirectory(existing !== undefined);
-			else await this.#commitFiles(targets);
+			if (this.#kind === "directory") commitDirectory(this.#claimed, this.#target);
+			else await commitFiles(this.#claimed, this.files, this.#target);
 		} catch (cause) {
+			undoCommit(this.#claimed, this.#target);
 			throw outputError(this.#target, cause);
 		}
+		this.discard();
 	}
 
-	#commitDirectory(replace: boolean): void {
-		const old = `${this.folder}.old`;
-		if (replace) renameSync(this.#target, old);
-		renameSync(this.folder, this.#target);
-		if (replace) rmSync(old, { recursive: true });
-	}
-
-	async #commitFiles(targets: readonly string[]): Promise<void> {
-		if (targets.length > 1) await rm(this.#target, { force: true });
-		for (const [index, to] of targets.entries()) {
-			await mkdir(path.dirname(to), { recursive: true });
-			await rename(path.join(this.folder, this.files[index] ?? ""), to);
-		}
-		await rm(this.folder, { recursive: true });
-	}
-
-	/** Leaves no trace. */
+	/** Leaves no trace, and the output to others. A second call does nothing: by then the folder may be another run's. */
 	discard(): void {
-		rmSync(this.folder, { recursive: true, force: true });
+		if (!this.#isOpen) return;
+		this.#isOpen = false;
+		rmSync(this.#claimed, { recursive: true, force: true });
 	}
 }
 
@@ -196,18 +189,4 @@ async function writePart(
 		}
 		advance(end - start);
 	}
-}
-
-/** One line for what went wrong at the file system while writing. */
-export function outputError(at: string, cause: unknown): DistembError {
-	const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-	const [message, hint] =
-		code === "ENOSPC"
-			? ["no space left on the device", "free some space or choose another output"]
-			: code === "EACCES" || code === "EPERM" || code === "EROFS"
-				? ["cannot be written: permission denied", "choose a folder that you may write to"]
-				: code === "ENOENT"
-					? ["the folder does not exist", "create it first"]
-					: [`cannot be written (${code === "" ? String(cause) : code})`, undefined];
-	return new DistembError("output", message ?? "cannot be written", { at, hint, cause });
 }

@@ -14,6 +14,8 @@ export class SourceFile implements ByteSource {
 	readonly size: number;
 	/** Modification time in nanoseconds, to notice a change while we work. */
 	readonly modified: bigint;
+	readonly #inode: bigint;
+	readonly #device: bigint;
 	readonly #descriptor: number;
 	#open = true;
 
@@ -32,6 +34,8 @@ export class SourceFile implements ByteSource {
 		}
 		this.size = Number(stat.size);
 		this.modified = stat.mtimeNs;
+		this.#inode = stat.ino;
+		this.#device = stat.dev;
 	}
 
 	/** Reads into a fresh array. */
@@ -51,10 +55,12 @@ export class SourceFile implements ByteSource {
 		}
 	}
 
-	/** True if size or modification time differ from those at opening. */
-	changed(): boolean {
-		const stat = fstatSync(this.#descriptor, { bigint: true });
-		return Number(stat.size) !== this.size || stat.mtimeNs !== this.modified;
+	/** What became of the file since it was opened: other bytes in it, another file in its place, or none. */
+	change(): "changed" | "removed" | undefined {
+		const stat = statSync(this.path, { bigint: true, throwIfNoEntry: false });
+		if (stat === undefined) return "removed";
+		const same = Number(stat.size) === this.size && stat.mtimeNs === this.modified && stat.ino === this.#inode && stat.dev === this.#device;
+		return same ? undefined : "changed";
 	}
 
 	close(): void {

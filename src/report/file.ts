@@ -1,27 +1,15 @@
 // Reports as files.
 import { writeFileSync } from "node:fs";
-import { appendFile, mkdir, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir } from "node:fs/promises";
 import path from "node:path";
-import { DistembError } from "../errors.js";
+import { DistembError, outputError } from "../errors.js";
 
 /** @throws DistembError `output` if the file cannot be written */
 export function writeReport(file: string, text: string): void {
 	try {
 		writeFileSync(file, text);
 	} catch (cause) {
-		throw unwritable(file, cause);
-	}
-}
-
-/** As {@link writeReport}; killed at any moment it leaves the old file, or the new one. */
-export async function writeWhole(file: string, text: string): Promise<void> {
-	const partial = `${file}.${process.pid}.partial`;
-	try {
-		await writeFile(partial, text, { flush: true });
-		await rename(partial, file);
-	} catch (cause) {
-		await rm(partial, { force: true });
-		throw unwritable(file, cause);
+		throw outputError(file, cause);
 	}
 }
 
@@ -30,7 +18,7 @@ export async function appendText(file: string, text: string): Promise<void> {
 	try {
 		await appendFile(file, text);
 	} catch (cause) {
-		throw unwritable(file, cause);
+		throw outputError(file, cause);
 	}
 }
 
@@ -46,8 +34,4 @@ export async function makeFolderOf(file: string): Promise<void> {
 			cause,
 		});
 	}
-}
-
-function unwritable(at: string, cause: unknown): DistembError {
-	return new DistembError("output", "the report cannot be written", { at, hint: "name a file in a folder that exists", cause });
 }

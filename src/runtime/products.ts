@@ -1,6 +1,6 @@
 // The dense products of linalg/, computed by onnxruntime: one small graph per kind of product, kept until close().
 import { availableParallelism } from "node:os";
-import { InferenceSession, Tensor } from "onnxruntime-node";
+import type { InferenceSession } from "onnxruntime-node";
 import { DistembError } from "../errors.js";
 import { parseModel } from "../ir/parse.js";
 import {
@@ -14,6 +14,8 @@ import {
 	type RowSums,
 } from "../linalg/products.js";
 import { encodeToBytes } from "../onnx/encode.js";
+import { type Engine, engineError, loadEngine, tensorsOf } from "./engine.js";
+import type { EngineTensor, Feeds } from "./session.js";
 
 export interface ProductsOptions {
 	/** Threads of the engine (`intraOpNumThreads`); results repeat to the bit for one number of threads. */
@@ -33,6 +35,7 @@ export function engineProducts(options: ProductsOptions = {}): DenseProducts {
 }
 
 class EngineProducts implements DenseProducts {
+	private engine: Engine | undefined;
 	private readonly sessions = new Map<string, Promise<InferenceSession>>();
 	private readonly buffers = new Map<string, Float32Array>();
 	private readonly panels = new Map<string, readonly FilledPanel[]>();
@@ -62,7 +65,7 @@ class EngineProducts implements DenseProducts {
 		const bounds = panelBounds(cols);
 		const key = `gram ${precision} ${cols} ${rowFactors === undefined}`;
 		const parts = rows % this.threads === 0 ? this.threads : 1;
-		const feeds: Record<string, Tensor> = { x: tensorOn(values, [parts, rows / parts, cols]) };
+		const feeds: Record<string, EngineTensor> = { x: tensorOn(values, [parts, rows / parts, cols]) };
 		if (rowFactors !== undefined) feeds.factors = tensorOn(rowFactors, [parts, rows / parts, 1]);
 		const panels =
 			this.panels.get(key) ?? panelsOf(bounds).map((panel) => ({ ...panel, values: arrayOf(precision, panel.height * panel.width) }));
@@ -101,7 +104,8 @@ class EngineProducts implements DenseProducts {
 		this.sessions.clear();
 		this.buffers.clear();
 		this.panels.clear();
-		for (const session of open) await (await session).release();
+		// Who asked for a session that could not be opened was told so.
+		for (const opened of await Promise.allSettled(open)) if (opened.status === "fulfilled") await opened.value.release();
 	}
 
 	private buffer(name: string, size: number): Float32Array {
@@ -112,27 +116,28 @@ class EngineProducts implements DenseProducts {
 		return fresh;
 	}
 
-	private async run(key: string, text: () => string, feeds: Record<string, Tensor>, fetches: Record<string, Tensor>): Promise<void> {
+	private async run(key: string, text: () => string, feeds: Feeds, fetches: Feeds): Promise<void> {
+		this.engine ??= await loadEngine();
+		const { engine } = this;
+		const session = this.sessions.get(key) ?? this.open(engine, key, text());
+		this.sessions.set(key, session);
 		try {
-			let session = this.sessions.get(key);
-			if (session === undefined) {
-				session = InferenceSession.create(encodeToBytes(parseModel(text())), {
-					intraOpNumThreads: this.threads,
-					interOpNumThreads: 1,
-					executionMode: "sequential",
-					logSeverityLevel: 3,
-					// Several small sessions take turns: a pool that spins after its turn would slow the next one's. A Gram matrix is many products in
-					// one run: there threads wait for each other spinning, until the run ends.
-					extra: { session: key.startsWith("gram") ? { force_spinning_stop: "1" } : { intra_op: { allow_spinning: "0" } } },
-				});
-				this.sessions.set(key, session);
-			}
-			await (await session).run(feeds, fetches);
+			await (await session).run(tensorsOf(feeds, engine), tensorsOf(fetches, engine));
 		} catch (cause) {
-			if (cause instanceof DistembError) throw cause;
-			const reason = cause instanceof Error ? cause.message : String(cause);
-			throw new DistembError("engine", `the engine failed on a matrix product (${key}): ${reason}`, { cause });
+			throw engineError(`the engine failed on a matrix product (${key})`, cause);
 		}
+	}
+
+	private open(engine: Engine, key: string, text: string): Promise<InferenceSession> {
+		return engine.InferenceSession.create(encodeToBytes(parseModel(text)), {
+			intraOpNumThreads: this.threads,
+			interOpNumThreads: 1,
+			executionMode: "sequential",
+			logSeverityLevel: 3,
+			// Several small sessions take turns: a pool that spins after its turn would slow the next one's. A Gram matrix is many products in
+			// one run: there threads wait for each other spinning, until the run ends.
+			extra: { session: key.startsWith("gram") ? { force_spinning_stop: "1" } : { intra_op: { allow_spinning: "0" } } },
+		});
 	}
 }
 
@@ -145,11 +150,9 @@ function arrayOf(type: FloatName, size: number): FloatArray {
 }
 
 /** A tensor on the first elements of `array`, which is not copied. */
-function tensorOn(array: FloatArray, dims: readonly number[]): Tensor {
+function tensorOn(array: FloatArray, dims: readonly number[]): EngineTensor {
 	const size = dims.reduce((count, dim) => count * dim, 1);
-	return array instanceof Float32Array
-		? new Tensor("float32", array.subarray(0, size), dims)
-		: new Tensor("float64", array.subarray(0, size), dims);
+	return { dtype: nameOf(array), dims, data: array.subarray(0, size) };
 }
 
 // --- graphs ------------------------------------------------------------------

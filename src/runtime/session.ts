@@ -1,6 +1,7 @@
 // One model in the engine: opened, run, closed. The only wrapper of onnxruntime-node; nothing it does prints.
 import type * as ort from "onnxruntime-node";
 import { DistembError } from "../errors.js";
+import { type Engine, engineError, loadEngine, tensorsOf } from "./engine.js";
 
 /** Element types that tensors of the engine can have in Node. */
 export type EngineType = ort.Tensor.Type;
@@ -118,23 +119,6 @@ function settingsOf(options: SessionOptions): ort.InferenceSession.SessionOption
 	};
 }
 
-type Engine = typeof ort;
-
-/** The native module is loaded at the first use, so that parts that need no engine work without it. */
-async function loadEngine(): Promise<Engine> {
-	let engine: Engine;
-	try {
-		engine = await import("onnxruntime-node");
-	} catch (cause) {
-		throw new DistembError("engine", `the native module of onnxruntime-node cannot be loaded: ${firstLine(cause)}`, {
-			hint: `reinstall the package's dependencies on this machine (${process.platform} ${process.arch})`,
-			cause,
-		});
-	}
-	engine.env.logLevel = "fatal";
-	return engine;
-}
-
 class EngineSession implements Session {
 	readonly inputs: readonly EngineValue[];
 	readonly outputs: readonly EngineValue[];
@@ -154,8 +138,8 @@ class EngineSession implements Session {
 		if (this.session === undefined) throw new DistembError("internal", "a closed session was run", { at: this.at });
 		const found: Record<string, EngineTensor> = {};
 		try {
-			const wanted = isNames(fetches) ? fetches : this.toEngine(fetches);
-			const results = await this.session.run(this.toEngine(feeds), wanted, { logSeverityLevel: 4 });
+			const wanted = isNames(fetches) ? fetches : tensorsOf(fetches, this.engine);
+			const results = await this.session.run(tensorsOf(feeds, this.engine), wanted, { logSeverityLevel: 4 });
 			for (const [name, result] of Object.entries(results)) found[name] = fromEngine(result);
 		} catch (cause) {
 			throw engineError("onnxruntime cannot run the model", cause, this.at);
@@ -172,15 +156,6 @@ class EngineSession implements Session {
 	private tensorOutputs(): string[] {
 		return this.outputs.flatMap(({ name, dtype }) => (dtype === undefined ? [] : [name]));
 	}
-
-	private toEngine(tensors: Feeds): Record<string, ort.Tensor> {
-		const converted: Record<string, ort.Tensor> = {};
-		// The typings of the engine's constructor tie each type to its array; ours are checked by it at run time.
-		for (const [name, { dtype, data, dims }] of Object.entries(tensors)) {
-			converted[name] = new this.engine.Tensor(dtype as "float32", data as Float32Array, [...dims]);
-		}
-		return converted;
-	}
 }
 
 function isNames(fetches: Fetches): fetches is readonly string[] {
@@ -196,40 +171,4 @@ function fromEngine({ type, dims, data }: ort.Tensor): EngineTensor {
 	// Newer Node versions hand float16 over as Float16Array; here it is always its bits.
 	const isBits = type !== "float16" || data instanceof Uint16Array || !ArrayBuffer.isView(data);
 	return { dtype: type, dims, data: isBits ? (data as EngineData) : new Uint16Array(data.buffer, data.byteOffset, data.length) };
-}
-
-function engineError(what: string, cause: unknown, at: string | undefined): DistembError {
-	const said = firstLine(cause);
-	const memory = /bad_alloc|failed to allocate|out of memory|array buffer allocation failed/i.test(said);
-	return new DistembError("engine", `${what}: ${said}`, {
-		at,
-		hint: memory ? "there is not enough memory for it" : undefined,
-		cause,
-	});
-}
-
-/** The first line of the engine's message, without the places in its own source code. */
-function firstLine(cause: unknown): string {
-	const message = cause instanceof Error ? cause.message : String(cause);
-	const line =
-		message
-			.split("\n")
-			.find((text) => text.trim() !== "")
-			?.trim() ?? "no message";
-	return withoutSourcePlaces(line).replace(/\[ONNXRuntimeError\] : \d+ : \w+ : /g, "");
-}
-
-/** Cuts every `/onnxruntime_src/…/file.cc:12 ns::Function(arguments) ` out of `line`. */
-function withoutSourcePlaces(line: string): string {
-	const start = line.search(/\/?\S*onnxruntime_src\/\S+:\d+ /);
-	const open = start < 0 ? -1 : line.indexOf("(", start);
-	if (open < 0) return line;
-	let depth = 0;
-	let end = open;
-	for (; end < line.length; end++) {
-		if (line[end] === "(") depth++;
-		else if (line[end] === ")" && --depth === 0) break;
-	}
-	const rest = line.slice(end + 1).replace(/^ (const )?/, "");
-	return rest === "" ? line : `${line.slice(0, start)}${line[start - 1] === ":" ? " " : ""}${withoutSourcePlaces(rest)}`;
 }

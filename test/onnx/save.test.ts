@@ -6,6 +6,8 @@ import {
 	mkdirSync,
 	readdirSync,
 	readFileSync,
+	renameSync,
+	rmSync,
 	statSync,
 	truncateSync,
 	utimesSync,
@@ -233,18 +235,29 @@ describe("targets that cannot be written", () => {
 });
 
 describe("a file that changes while it is read", () => {
-	it("is_noticed_by_size_and_by_time", () => {
+	it.each<[string, (file: string) => void, "changed" | "removed" | undefined]>([
+		["nothing", () => undefined, undefined],
+		["its time", (file) => utimesSync(file, 1, 1), "changed"],
+		["its size", (file) => writeFileSync(file, filled(101)), "changed"],
+		[
+			"another file in its place, of the same size and time",
+			(file) => {
+				const { atime, mtime } = statSync(file);
+				writeFileSync(`${file}.new`, filled(100, 2));
+				utimesSync(`${file}.new`, atime, mtime);
+				renameSync(`${file}.new`, file);
+			},
+			"changed",
+		],
+		["its removal", (file) => rmSync(file), "removed"],
+	])("is_noticed_by_%s", (_what, edit, expected) => {
 		const file = path.join(folder, "f.bin");
 		writeFileSync(file, filled(100));
+		utimesSync(file, 1000, 1000);
 		const source = new SourceFile(file);
-		expect(source.changed()).toBe(false);
-		utimesSync(file, 1, 1);
-		expect(source.changed()).toBe(true);
+		edit(file);
+		expect(source.change()).toBe(expected);
 		source.close();
-		const again = new SourceFile(file);
-		writeFileSync(file, filled(101));
-		expect(again.changed()).toBe(true);
-		again.close();
 	});
 
 	it("and_became_shorter_is_an_input_error_when_its_payload_is_written", async () => {
@@ -269,9 +282,9 @@ describe("files that are no models", () => {
 		expect(existsSync(staged.folder)).toBe(false);
 	});
 
-	it("that_are_missing_are_an_output_error", async () => {
+	it("that_are_missing_are_an_input_error", async () => {
 		const staged = new StagedOutput(path.join(folder, "out"), "directory");
-		await expect(staged.copy(path.join(folder, "none"), "none")).rejects.toMatchObject({ name: "DistembError" });
+		await expect(staged.copy(path.join(folder, "none"), "none")).rejects.toMatchObject({ code: "input", at: path.join(folder, "none") });
 		staged.discard();
 	});
 });
