@@ -10,7 +10,7 @@ import { build } from "./build.js";
 import { compareArguments, compareOptions } from "./compare/arguments.js";
 import { compare } from "./compare.js";
 import { compile, inspect, plan } from "./compile.js";
-import { DistembError, EXIT_CODES } from "./errors.js";
+import { DistembError, EXIT_CODES, outputError } from "./errors.js";
 import { githubJob } from "./github.js";
 import type { CommonOptions } from "./options.js";
 import { type BuildReport, buildText, exitCodeOf, failureText } from "./report/build.js";
@@ -49,12 +49,19 @@ async function present<R>(
 		process.off("SIGTERM", stop);
 	}
 	const json = `${JSON.stringify(report, null, 2)}\n`;
-	if (output.json === "-") process.stdout.write(json);
+	if (output.json === "-") await print(json);
 	else {
 		if (output.json !== undefined) writeReport(output.json, json);
-		process.stdout.write(`${toText(visibleThroughout(report))}\n`);
+		await print(`${toText(visibleThroughout(report))}
+`);
 	}
 	return report;
+}
+
+/** Writes to stdout; a reader that has seen enough (`| head`) is no error. */
+async function print(text: string): Promise<void> {
+	const error = await new Promise<Error | null | undefined>((resolve) => process.stdout.write(text, resolve));
+	if (error && !("code" in error && error.code === "EPIPE")) throw outputError("standard output", error);
 }
 
 /** Failed models have their line on stderr, like any error; the exit code is that of the gravest. */
@@ -149,6 +156,9 @@ async function main(argv: readonly string[]): Promise<void> {
 	withoutTypes(parser);
 	await parser.parseAsync();
 }
+
+// Whoever writes there learns of it by himself; without a listener Node.js ends with a stack.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
 try {
 	await main(hideBin(process.argv));

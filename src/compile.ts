@@ -8,7 +8,7 @@ import { reconstruct } from "../passes/reconstruct/index.js";
 import { verify } from "../passes/verify/index.js";
 import { graphReports, takeGraphs } from "./details/graph.js";
 import { gatherDetails, takeOriginal } from "./details.js";
-import { DistembError, throwIfAborted } from "./errors.js";
+import { DistembError, isOutOfMemory, throwIfAborted } from "./errors.js";
 import { checkGates, evaluate } from "./evaluate.js";
 import { gather } from "./gather.js";
 import { type Bundle, clearLeftovers, openBundle, requireUnchanged, StagedOutput } from "./onnx/index.js";
@@ -181,6 +181,12 @@ async function withBundle<T>(input: string, work: (bundle: Bundle) => Promise<T>
 	try {
 		return await work(bundle);
 	} catch (error) {
+		if (isOutOfMemory(error) && !(error instanceof DistembError))
+			throw new DistembError("engine", "there is not enough memory to convert it", {
+				at: input,
+				hint: "free some, or use another machine",
+				cause: error,
+			});
 		if (!(error instanceof DistembError)) throw error;
 		// The engine opens files by name, at any time: what it says about another file than ours is no help.
 		if (error.code !== "interrupted") requireUnchanged(bundle);

@@ -91,3 +91,9 @@ export function outputError(at: string, cause: unknown): DistembError {
 	const [message, hint] = REASONS[code ?? ""] ?? [`cannot be written (${code ?? String(cause)})`, undefined];
 	return new DistembError("output", message, { at, hint, cause });
 }
+
+/** True if `cause` says that memory was wanting: in the engine, in a typed array, in WebAssembly. */
+export function isOutOfMemory(cause: unknown): boolean {
+	const message = cause instanceof Error ? cause.message : String(cause);
+	return /bad_alloc|failed to allocate|could not allocate|out of memory|array buffer allocation failed/i.test(message);
+}

@@ -1,6 +1,6 @@
 // onnxruntime-node itself: loaded when it is needed, and its errors as ours.
 import type * as ort from "onnxruntime-node";
-import { DistembError } from "../errors.js";
+import { DistembError, isOutOfMemory } from "../errors.js";
 import type { Feeds } from "./session.js";
 
 export type Engine = typeof ort;
@@ -35,11 +35,9 @@ export function tensorsOf(tensors: Feeds, engine: Engine): Record<string, ort.Te
 
 /** What the engine said, on one line. @param what what failed @param at file or model that is concerned */
 export function engineError(what: string, cause: unknown, at: string | undefined = undefined): DistembError {
-	const said = firstLine(cause);
-	const memory = /bad_alloc|failed to allocate|out of memory|array buffer allocation failed/i.test(said);
-	return new DistembError("engine", `${what}: ${said}`, {
+	return new DistembError("engine", `${what}: ${firstLine(cause)}`, {
 		at,
-		hint: memory ? "there is not enough memory for it" : undefined,
+		hint: isOutOfMemory(cause) ? "there is not enough memory for it" : undefined,
 		cause,
 	});
 }
