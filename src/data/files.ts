@@ -1,4 +1,5 @@
 // Files as blocks of bytes, ranges and lines of UTF-8; never read at once, compressed ones (.gz) included.
+import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
@@ -46,8 +47,9 @@ async function* blocks(file: string): AsyncGenerator<Buffer> {
 	} catch (cause) {
 		throw unreadable(file, cause);
 	} finally {
-		bytes.destroy();
 		plain?.destroy();
+		// The handle is closed some time after this was asked for: nothing of ours stays open when a call has ended.
+		if (!bytes.destroy().closed) await once(bytes, "close");
 	}
 }
 

@@ -1,10 +1,11 @@
 // One run at a time for an output: a hidden folder beside it, made in one step, that names the process it belongs to.
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import path from "node:path";
 import { DistembError, outputError } from "../errors.js";
 import { undoCommit } from "./commit.js";
+import { statOf } from "./source.js";
 
 /** Name of the file that says whose folder it is. */
 const OWNER = "owner.json";
@@ -121,8 +122,8 @@ function ownerOf(folder: string): Owner | undefined {
 }
 
 function isAbandoned(folder: string): boolean {
-	const stat = statSync(folder, { throwIfNoEntry: false });
-	return stat !== undefined && Date.now() - stat.mtimeMs > MAKING_MILLISECONDS;
+	const stat = statOf(folder);
+	return stat !== undefined && Date.now() - Number(stat.mtimeMs) > MAKING_MILLISECONDS;
 }
 
 /** Of another machine that shares the disk nothing is known: its run is taken to be at work. */

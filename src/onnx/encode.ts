@@ -179,12 +179,19 @@ class Encoder {
 	#function(definition: FunctionDefinition): FunctionProto {
 		const { body } = definition;
 		return restore<FunctionProto>(definition.carried, {
+			...(definition.carried === undefined ? headOfFunction(definition) : {}),
 			input: body.inputs.map(({ name }) => name),
 			output: body.outputs.map(({ value }) => value.name),
 			node: body.nodes.map((node) => this.#node(node)),
 			attribute_proto: [...definition.attributeDefaults].map(([name, attribute]) => this.#attribute(name, attribute)),
 		});
 	}
+}
+
+/** What a function that comes from a file carries with it. */
+function headOfFunction({ domain, name, overload, attributeNames, opsets }: FunctionDefinition): Partial<FunctionProto> {
+	const imports = [...opsets].map(([of, version]) => ({ domain: of, version: Long.fromNumber(version) }));
+	return { name, domain, ...(overload !== "" && { overload }), attribute: [...attributeNames], opset_import: imports };
 }
 
 /** The texts of `now` that differ from what was carried: an empty text that was not written out stays so, and the other way round. */

@@ -1,5 +1,5 @@
 // A file that is read by ranges, never as a whole.
-import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { DistembError } from "../errors.js";
 
 /** Anything that gives bytes by position. */
@@ -57,7 +57,7 @@ export class SourceFile implements ByteSource {
 
 	/** What became of the file since it was opened: other bytes in it, another file in its place, or none. */
 	change(): "changed" | "removed" | undefined {
-		const stat = statSync(this.path, { bigint: true, throwIfNoEntry: false });
+		const stat = statOf(this.path);
 		if (stat === undefined) return "removed";
 		const same = Number(stat.size) === this.size && stat.mtimeNs === this.modified && stat.ino === this.#inode && stat.dev === this.#device;
 		return same ? undefined : "changed";
@@ -94,9 +94,18 @@ export class WindowedSource implements ByteSource {
 	}
 }
 
+/** Facts of the system about a path; undefined if nothing is there, or it cannot be looked at. */
+export function statOf(file: string): BigIntStats | undefined {
+	try {
+		return statSync(file, { bigint: true });
+	} catch {
+		return undefined;
+	}
+}
+
 /** What stands at a path; undefined if nothing does, or something that is neither. */
 export function pathKind(file: string): "file" | "directory" | undefined {
-	const stat = statSync(file, { throwIfNoEntry: false });
+	const stat = statOf(file);
 	return stat?.isDirectory() === true ? "directory" : stat?.isFile() === true ? "file" : undefined;
 }
 

@@ -11,6 +11,8 @@ export type Engine = typeof ort;
  */
 export async function loadEngine(): Promise<Engine> {
 	let engine: Engine;
+	// Since 1.30 the engine keeps a database of telemetry in the user's home and sends it off, unless this is set before it is loaded.
+	process.env.ORT_DISABLE_TELEMETRY ??= "1";
 	try {
 		engine = await import("onnxruntime-node");
 	} catch (cause) {

@@ -1,7 +1,10 @@
 // Every committed model is read and written again: an independent reader sees no difference, and a second time changes no byte.
-import { copyFileSync, cpSync, readFileSync } from "node:fs";
+import { copyFileSync, cpSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
+import { parseModel } from "../../src/ir/parse.js";
+import { printModel } from "../../src/ir/print.js";
+import { encodeToBytes } from "../../src/onnx/index.js";
 import { wireDifference } from "../support/compare.js";
 import { encodedInPlace, FIXTURES, roundTrip, soundFixtures, temporaryFolder, withModel } from "../support/models.js";
 import { decodeByPeer, firstDifference, withPlainExternalData } from "../support/peer.js";
@@ -30,6 +33,22 @@ describe("round trip", () => {
 		const first = withModel(copy, encodedInPlace);
 		const second = roundTrip(copy, first);
 		expect(Buffer.compare(first, second)).toBe(0);
+	});
+});
+
+describe("a model that was built here", () => {
+	it("keeps_its_functions", () => {
+		const text = `model ir 9, opset ai.onnx 17, own 1
+graph main(x)
+	y = own.Scale:by<by=2.0>(x)
+	return y
+function own.Scale:by<by, times=1>, opset ai.onnx 17
+	graph Scale(a)
+		b = LeakyRelu<alpha=@by>(a)
+		return b`;
+		const file = path.join(folder, "functions.onnx");
+		writeFileSync(file, encodeToBytes(parseModel(text)));
+		expect(withModel(file, ({ model: read }) => printModel(read))).toBe(text);
 	});
 });
 

@@ -160,7 +160,7 @@ function multiplyView(node: Node, first: View, facts: Facts): View | undefined {
 	const output = node.outputs[0];
 	if (second === undefined || output === undefined) return undefined;
 	const [view, mask] = elementCount(first.shape) < elementCount(second.shape) || isMask(first) ? [second, first] : [first, second];
-	if (!isFloat(view.dtype) || view.patch !== undefined || view.transposed || view.shape.length !== 2) return undefined;
+	if (!isFloat(view.dtype) || view.patch !== undefined || view.shape.length !== 2) return undefined;
 	const other = matrixOf({ ...mask, shape: [...Array<number>(Math.max(0, 2 - mask.shape.length)).fill(1), ...mask.shape] });
 	if (other === undefined || !isPlain(mask)) return undefined;
 	const fits = [1, view.shape[0]].includes(other.rows) && [1, view.shape[1]].includes(other.cols);
