@@ -1,5 +1,4 @@
 // Files as blocks of bytes, ranges and lines of UTF-8; never read at once, compressed ones (.gz) included.
-import { once } from "node:events";
 import { createReadStream } from "node:fs";
 import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { pipeline } from "node:stream/promises";
@@ -49,7 +48,7 @@ async function* blocks(file: string): AsyncGenerator<Buffer> {
 	} finally {
 		plain?.destroy();
 		// The handle is closed some time after this was asked for: nothing of ours stays open when a call has ended.
-		if (!bytes.destroy().closed) await once(bytes, "close");
+		if (!bytes.destroy().closed) await new Promise<void>((resolve) => bytes.once("close", resolve));
 	}
 }
 

@@ -1,5 +1,5 @@
 // The engine that is missing, broken, or out of memory: one line that says so, and no output.
-import { cpSync, existsSync, mkdirSync, readdirSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../support/models.js";
@@ -96,5 +96,33 @@ describe("memory that is wanting", () => {
 		// Enough to start, and not for what the conversion takes besides.
 		const through = ["sh", "-c", 'ulimit -v 1200000; exec "$@"', "sh"];
 		await refused([MODEL, "small.onnx", ...FAST], /model\.onnx: .*memory/, undefined, through);
+	});
+});
+
+describe("the engine's telemetry", () => {
+	/** What a run leaves in the user's folders. */
+	async function leftBy(name: string, args: readonly string[], program?: string): Promise<string[]> {
+		const home = path.join(work, name);
+		mkdirSync(home);
+		const env = { HOME: home, XDG_CACHE_HOME: path.join(home, ".cache"), ORT_DISABLE_TELEMETRY: undefined };
+		const { status } = await run(args, { cwd: work, env, ...(program !== undefined && { program }) });
+		expect(status).toBe(0);
+		return readdirSync(home);
+	}
+
+	it("is_off", async () => {
+		expect(await leftBy("home", [MODEL, "quiet.onnx", ...FAST])).toEqual([]);
+	});
+
+	// The engine's own default; where it has none any more, what switches it off can go.
+	it.runIf(process.platform === "linux")("would_be_on", async () => {
+		const program = path.join(work, "engine.mjs");
+		writeFileSync(
+			program,
+			`import { createRequire } from "node:module";
+			const { InferenceSession } = createRequire(${JSON.stringify(path.join(ROOT, "package.json"))})("onnxruntime-node");
+			await InferenceSession.create(process.argv[2]);`,
+		);
+		expect(await leftBy("home of others", [MODEL], program)).toEqual([".cache"]);
 	});
 });

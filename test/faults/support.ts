@@ -28,6 +28,8 @@ export interface Started {
 
 export interface StartOptions {
 	readonly cwd?: string;
+	/** Added to this process' own. */
+	readonly env?: Readonly<Record<string, string | undefined>>;
 	/** Arguments of Node.js itself. */
 	readonly node?: readonly string[];
 	readonly program?: string;
@@ -38,7 +40,7 @@ export interface StartOptions {
 /** Starts the command line, or another program, in a process of its own. */
 export function start(args: readonly string[], options: StartOptions = {}): Started {
 	const [command = "", ...rest] = [...(options.through ?? []), process.execPath, ...(options.node ?? []), options.program ?? CLI, ...args];
-	const child = spawn(command, rest, { cwd: options.cwd, stdio: ["ignore", "pipe", "pipe"] });
+	const child = spawn(command, rest, { cwd: options.cwd, env: { ...process.env, ...options.env }, stdio: ["ignore", "pipe", "pipe"] });
 	let stdout = "";
 	let stderr = "";
 	let onText = () => {};
