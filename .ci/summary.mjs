@@ -1,7 +1,7 @@
-// Prints vitest's counts as "N passed, N failed, N skipped", from the JSON that `npm test` and `npm run test:browser` leave.
+// Prints vitest's counts as "N passed, N failed, N skipped", from the JSON that `npm test`, `npm run test:browser` and `npm run test:package` leave.
 import { readFileSync } from "node:fs";
 
-const runs = ["vitest.json", "vitest.browser.json"].map((name) =>
+const runs = ["vitest.json", "vitest.browser.json", "vitest.package.json"].map((name) =>
 	JSON.parse(readFileSync(new URL(`../coverage/${name}`, import.meta.url), "utf8")),
 );
 const count = (key) => runs.reduce((sum, run) => sum + run[key], 0);

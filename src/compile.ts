@@ -34,7 +34,9 @@ import { TOOL } from "./version.js";
 import { checkPaths, factsOf, loadedFrom, outputName, stagedPath, weightBytesOf, writeBundle } from "./workspace.js";
 
 /**
- * Compiles a model: finds its vocabulary, factorizes it, and writes a smaller model.
+ * Compiles a model: finds its vocabulary, factorizes it, and writes a smaller model. `onProgress` tells of each step; an aborted `signal`
+ * ends it with an error `interrupted`. Then there is no output, and beside its place at most what a later run uses: calibrations and
+ * generated texts (`OUTPUT.distemb-cache/`), and the checkpoint of a training under way (`OUTPUT.checkpoint/`, see `resume`).
  * @param input an .onnx file, or a folder with the files of one model
  * @param output a path of the same kind; must not exist unless `overwrite`
  * @throws DistembError; nothing is written then

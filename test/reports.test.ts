@@ -25,6 +25,7 @@ function validator(schema: object) {
 
 const published: object = JSON.parse(readFileSync(path.resolve(import.meta.dirname, "../schemas/report.schema.json"), "utf8"));
 const problems = validator(published);
+const of = (kind: string) => validator({ ...published, $ref: `#/definitions/${kind}` });
 let strictly: ReturnType<typeof validator>;
 let trained: CompileReport;
 
@@ -37,32 +38,35 @@ beforeAll(async () => {
 }, 180_000);
 
 describe("the_schema_fits_the_report_of", () => {
-	const fits = (report: unknown) => expect([problems(report), strictly(report)]).toEqual([[], []]);
+	/** Of its own kind: an inspection is part of a conversion. */
+	const fits = (report: unknown, kind: string) => {
+		expect([problems(report), of(kind)(report), strictly(report)]).toEqual([[], [], []]);
+	};
 
 	it("a_training_with_data_and_a_page", () => {
 		expect(trained.training?.curve.length).toBeGreaterThan(1);
 		expect(trained.details).toBeDefined();
-		fits(trained);
+		fits(trained, "CompileReport");
 	});
 
 	it("a_conversion_without_data_and_a_dry_run", async () => {
-		fits(await compile(MODEL, inWork("plain.onnx"), { rank: 4, method: "svd" }));
-		fits(await compile(MODEL, inWork("dry.onnx"), { rank: 4, dryRun: true }));
+		fits(await compile(MODEL, inWork("plain.onnx"), { rank: 4, method: "svd" }), "CompileReport");
+		fits(await compile(MODEL, inWork("dry.onnx"), { rank: 4, dryRun: true }), "CompileReport");
 	});
 
-	it("inspect", async () => fits(await inspect(path.join(FIXTURES, "patterns/decoy-position-table.onnx"))));
+	it("inspect", async () => fits(await inspect(path.join(FIXTURES, "patterns/decoy-position-table.onnx")), "InspectReport"));
 
-	it("plan", async () => fits(await plan(MODEL, { ratios: [2, 1000] })));
+	it("plan", async () => fits(await plan(MODEL, { ratios: [2, 1000] }), "PlanReport"));
 
 	it("compare", async () => {
-		fits(await compare(SOTU, inWork("small.onnx"), { data: [VALID], tokens: 200, footprint: false, threads: 1 }));
+		fits(await compare(SOTU, inWork("small.onnx"), { data: [VALID], tokens: 200, footprint: false, threads: 1 }), "CompareReport");
 	});
 
 	it("build", async () => {
 		const small = { input: MODEL, output: inWork("built.onnx"), rank: 4, method: "svd" } as const;
 		const config = { models: { small, missing: { ...small, input: "nowhere.onnx", output: "missing.onnx" } } };
-		fits(await build(config));
-		fits(await build(config));
+		fits(await build(config), "BuildReport");
+		fits(await build(config), "BuildReport");
 	});
 });
 
@@ -72,10 +76,14 @@ describe("the_schema_refuses", () => {
 		["another_version", (report) => ({ ...report, version: 2 })],
 		["factors_without_a_rank", (report) => ({ ...report, factors: report.factors.map(({ rank: _, ...rest }) => rest) })],
 	])("%s", (_, broken) => {
-		// As a conversion: less than that would pass for an inspection.
-		const conversion = validator({ ...published, $ref: "#/definitions/CompileReport" });
-		expect(conversion(trained)).toEqual([]);
-		expect(conversion(broken(trained))).not.toEqual([]);
+		expect(of("CompileReport")(broken(trained))).not.toEqual([]);
+	});
+
+	it("no_measure_of_a_result_that_is_not_finite", () => {
+		const worst = { file: "model.onnx", ran: true, outputs: [] };
+		const output = { output: "logits", inputs: "ids", shape: [1], maxDifference: Number.POSITIVE_INFINITY, relativeDifference: Number.NaN };
+		const report = { ...trained, verification: [{ ...worst, outputs: [output] }] };
+		expect(of("CompileReport")(report)).toEqual([]);
 	});
 
 	it("a_key_that_no_type_has_where_it_is_closed", () => {

@@ -14,7 +14,25 @@ export function schemaOf(file: string, type: string, open: boolean): Schema {
 		skipTypeCheck: true,
 		sortProps: false,
 	});
-	return generator.createSchema(type);
+	return withoutNumbers(generator.createSchema(type));
+}
+
+/** What is measured on a result: broken weights may make it infinite or no number, and JSON then says null. */
+const MEASURED: ReadonlySet<string> = new Set(["VerificationReport", "CurvePoint", "Distillation", "TokenScores", "StatesReport"]);
+
+function withoutNumbers(schema: Schema): Schema {
+	const definitions = Object.entries(schema.definitions ?? {});
+	const nullable = (value: unknown): unknown => {
+		if (Array.isArray(value)) return value.map(nullable);
+		if (typeof value !== "object" || value === null) return value;
+		return Object.fromEntries(
+			Object.entries(value).map(([key, inner]) => [key, key === "type" && inner === "number" ? ["number", "null"] : nullable(inner)]),
+		);
+	};
+	return {
+		...schema,
+		definitions: Object.fromEntries(definitions.map(([name, own]) => [name, MEASURED.has(name) ? (nullable(own) as Schema) : own])),
+	};
 }
 
 export const PUBLISHED = [

@@ -14,22 +14,17 @@ export interface FailureReport {
 	readonly hint?: string;
 }
 
-interface ModelFacts {
-	readonly name: string;
-	readonly input: string;
-	readonly output: string;
-}
-
 /** Built now; as an earlier build left it, with the report of that; or not built. */
-export type BuiltModel =
-	| (ModelFacts & {
+export type BuiltModel = { readonly name: string; readonly input: string; readonly output: string } & (
+	| {
 			readonly status: "built";
 			/** Why it was not up to date. */
 			readonly reason: string;
 			readonly report: CompileReport;
-	  })
-	| (ModelFacts & { readonly status: "up-to-date"; readonly report: CompileReport })
-	| (ModelFacts & { readonly status: "failed"; readonly error: FailureReport });
+	  }
+	| { readonly status: "up-to-date"; readonly report: CompileReport }
+	| { readonly status: "failed"; readonly error: FailureReport }
+);
 
 export interface BuildReport {
 	readonly version: typeof BUILD_REPORT_VERSION;
