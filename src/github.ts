@@ -5,6 +5,7 @@ import type { DistembError } from "./errors.js";
 import type { BuiltModel } from "./report/build.js";
 import { appendText } from "./report/file.js";
 import { annotationsOf, summaryMarkdown, workflowCommand } from "./report/github.js";
+import { visible, visibleThroughout } from "./report/visible.js";
 
 export interface GitHubJob {
 	/** @param config the file to which the models' annotations belong */
@@ -24,7 +25,8 @@ export function githubJob(env: NodeJS.ProcessEnv, stream: Pick<NodeJS.WriteStrea
 		return relative.startsWith("..") || path.isAbsolute(relative) ? undefined : relative;
 	};
 	return {
-		models: async (models, config) => {
+		models: async (built, config) => {
+			const models = visibleThroughout(built);
 			const file = config && inRepository(config);
 			for (const model of models) for (const annotation of annotationsOf(model, file)) stream.write(`${workflowCommand(annotation)}\n`);
 			if (env.GITHUB_STEP_SUMMARY !== undefined) await appendText(env.GITHUB_STEP_SUMMARY, summaryMarkdown(models));
@@ -33,7 +35,7 @@ export function githubJob(env: NodeJS.ProcessEnv, stream: Pick<NodeJS.WriteStrea
 			const [, name = "", line] = /^(.*?)(?::(\d+))?$/.exec(error.at ?? "") ?? [];
 			const file = name !== "" && (await isFile(name)) ? inRepository(name) : undefined;
 			const place = file === undefined ? {} : { file, line: line === undefined ? undefined : Number(line) };
-			const annotation = { level: "error", title: `onnx-distemb: ${error.code}`, message: error.toLine(), ...place } as const;
+			const annotation = { level: "error", title: `onnx-distemb: ${error.code}`, message: visible(error.toLine()), ...place } as const;
 			stream.write(`${workflowCommand(annotation)}\n`);
 		},
 	};
