@@ -10,8 +10,8 @@ import { statOf } from "./source.js";
 /** Name of the file that says whose folder it is. */
 const OWNER = "owner.json";
 
-/** A folder without an owner is being made, unless it is older than this. */
-const MAKING_MILLISECONDS = 10_000;
+/** A folder without a readable owner may be in the making, unless it is older than this. */
+export const MAKING_MILLISECONDS = 10_000;
 
 /** Who works in a folder. A process id is given again some day; with the time of its start it is not. */
 interface Owner {
@@ -39,13 +39,6 @@ export function claimOutput(target: string): string {
 		clearLeftovers(target);
 		if (!isMade(folder)) throw busy(target, folder);
 	}
-	const owner: Owner = { host: hostname(), pid: process.pid, started: startOf(process.pid), run: randomUUID() };
-	try {
-		writeFileSync(path.join(folder, OWNER), JSON.stringify(owner));
-	} catch (cause) {
-		rmSync(folder, { recursive: true, force: true });
-		throw outputError(folder, cause);
-	}
 	return folder;
 }
 
@@ -60,7 +53,7 @@ export function clearLeftovers(output: string): void {
 	if (owner === undefined ? isAbandoned(folder) : !isAtWork(owner)) moveAside(folder, owner);
 	for (const aside of siblings(folder)) {
 		const other = ownerOf(aside);
-		if (other !== undefined && isAtWork(other)) continue;
+		if (other === undefined ? !isAbandoned(aside) : isAtWork(other)) continue;
 		try {
 			undoCommit(aside, target);
 			rmSync(aside, { recursive: true, force: true });
@@ -81,7 +74,7 @@ function moveAside(folder: string, owner: Owner | undefined): void {
 	}
 }
 
-/** Folders that were moved aside, of a run that was killed while it cleared them too. */
+/** Folders that were moved aside, or did not come to their place: of runs that were killed meanwhile, too. */
 function siblings(folder: string): string[] {
 	const parent = path.dirname(folder);
 	const start = `${path.basename(folder)}.`;
@@ -92,13 +85,24 @@ function siblings(folder: string): string[] {
 	}
 }
 
+/** Makes the folder with its owner in it, in one step: false if there is one. */
 function isMade(folder: string): boolean {
+	const owner: Owner = { host: hostname(), pid: process.pid, started: startOf(process.pid), run: randomUUID() };
+	const own = `${folder}.${owner.run}`;
 	try {
-		mkdirSync(folder);
+		mkdirSync(own);
+	} catch (cause) {
+		throw outputError(path.dirname(folder), cause);
+	}
+	try {
+		writeFileSync(path.join(own, OWNER), JSON.stringify(owner));
+		renameSync(own, folder);
 		return true;
 	} catch (cause) {
-		if (codeOf(cause) === "EEXIST") return false;
-		throw outputError(path.dirname(folder), cause);
+		rmSync(own, { recursive: true, force: true });
+		// A folder that is not empty is not replaced (rename(2)); how that is called differs between systems.
+		if (statOf(folder) !== undefined) return false;
+		throw outputError(own, cause);
 	}
 }
 

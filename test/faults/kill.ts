@@ -8,6 +8,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeF
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { MAKING_MILLISECONDS } from "../../src/onnx/claim.js";
 import { contentOf, LANGUAGE_MODEL, start, writeIds, writeModel } from "./support.js";
 
 export const KINDS = ["conversion", "training", "folder"] as const;
@@ -160,8 +161,9 @@ class Harness {
 		if (found === whole) this.#reset();
 	}
 
-	/** A last run, which is not killed, clears up everything. */
+	/** A last run, which is not killed, clears up everything; what might be the beginning of another run, only after a while. */
 	async #last(whole: string): Promise<void> {
+		await pause(MAKING_MILLISECONDS);
 		const { status, stderr } = await this.#start().ended;
 		if (status !== 0) this.#problems.push(`the last run ended with ${status}: ${stderr}`);
 		if (stateOf(this.#output) !== whole) this.#problems.push("the last run's output is another than that of a run that was left alone");

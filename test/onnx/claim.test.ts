@@ -84,12 +84,25 @@ describe("a claim", () => {
 });
 
 describe("leftovers of a killed run", () => {
-	it("are_removed_also_where_the_one_who_cleared_them_was_killed", () => {
+	it("are_removed_also_where_the_one_who_made_or_cleared_them_was_killed", () => {
 		left({ pid: endedPid() });
-		const aside = `${claimedFolder(target)}.earlier`;
-		mkdirSync(path.join(aside, "result"), { recursive: true });
+		const aside = ["earlier", "unwritten"].map((run) => `${claimedFolder(target)}.${run}`);
+		for (const name of aside) mkdirSync(path.join(name, "result"), { recursive: true });
+		writeFileSync(path.join(aside[0] ?? "", "owner.json"), JSON.stringify({ host: hostname(), run: "earlier", pid: endedPid() }));
+		utimesSync(aside[1] ?? "", 1, 1);
 		clearLeftovers(target);
 		expect(readdirSync(folder)).toEqual([]);
+	});
+
+	it("are_none_of_those_of_runs_that_are_about_to_begin", () => {
+		const aside = `${claimedFolder(target)}.other`;
+		mkdirSync(aside);
+		clearLeftovers(target);
+		expect(existsSync(aside)).toBe(true);
+		writeFileSync(path.join(aside, "owner.json"), JSON.stringify({ host: hostname(), run: "other", pid: process.pid }));
+		utimesSync(aside, 1, 1);
+		clearLeftovers(target);
+		expect(existsSync(aside)).toBe(true);
 	});
 
 	it("put_a_replaced_folder_back_whose_successor_did_not_arrive", () => {
