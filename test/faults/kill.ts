@@ -38,6 +38,8 @@ interface Setting {
 	readonly replaced?: string;
 	/** The pass from whose first line on the kills come; without it, from the first line of all. */
 	readonly from?: RegExp;
+	/** Half of the kills come before this is said. */
+	readonly until?: RegExp;
 	readonly program?: string | undefined;
 }
 
@@ -62,7 +64,7 @@ function settingOf(kind: Kind, work: string): Setting {
 	const replaced = path.join(work, "replaced");
 	mkdirSync(replaced);
 	writeFileSync(path.join(replaced, "old.txt"), "what stood there before");
-	return { input, output: "small", options: [...svd, "--overwrite"], replaced, from: /^write/m };
+	return { input, output: "small", options: [...svd, "--overwrite"], replaced, from: /^write/m, until: /^verify/m };
 }
 
 /**
@@ -77,6 +79,12 @@ export async function killAtRandom(kind: Kind, times: number, random: () => numb
 	} finally {
 		rmSync(work, { recursive: true, force: true });
 	}
+}
+
+/** Milliseconds from the first moment for a kill to {@link Setting.until}, and to the end. */
+interface Times {
+	readonly first: number;
+	readonly all: number;
 }
 
 class Harness {
@@ -99,28 +107,30 @@ class Harness {
 		this.#input = stateOf(setting.input);
 	}
 
-	async kill(times: number): Promise<Outcome> {
-		const { whole, milliseconds } = await this.#undisturbed();
-		for (let kills = 0; kills < times; ) {
-			if (await this.#one(milliseconds, whole)) kills++;
+	async kill(count: number): Promise<Outcome> {
+		const { whole, ...times } = await this.#undisturbed();
+		for (let kills = 0; kills < count; ) {
+			if (await this.#one(times, whole)) kills++;
 			else this.#completed++;
 		}
 		await this.#last(whole);
-		return { kills: times, completed: this.#completed, during: this.#during, resumed: this.#resumed, problems: this.#problems };
+		return { kills: count, completed: this.#completed, during: this.#during, resumed: this.#resumed, problems: this.#problems };
 	}
 
 	/** The output of a run that is left alone, and how long it takes from the moment on from which the others are killed. */
-	async #undisturbed(): Promise<{ whole: string; milliseconds: number }> {
+	async #undisturbed(): Promise<Times & { readonly whole: string }> {
 		this.#reset();
 		const { ended, says } = this.#start();
 		await says(this.setting.from ?? /./);
 		const begun = performance.now();
+		if (this.setting.until !== undefined) await says(this.setting.until);
+		const first = performance.now() - begun;
 		const { status, stderr } = await ended;
 		if (status !== 0) throw new Error(stderr);
-		const milliseconds = performance.now() - begun;
+		const all = performance.now() - begun;
 		const whole = stateOf(this.#output);
 		this.#reset();
-		return { whole, milliseconds };
+		return { whole, all, first: this.setting.until === undefined ? all : first };
 	}
 
 	#start() {
@@ -133,11 +143,11 @@ class Harness {
 	}
 
 	/** @returns whether it could be killed before it ended */
-	async #one(milliseconds: number, whole: string): Promise<boolean> {
+	async #one({ all, first }: Times, whole: string): Promise<boolean> {
 		const { child, ended, says } = this.#start();
 		await says(this.setting.from ?? /./);
 		const isGentle = this.setting.from?.source.includes("distill") === true && this.random() < 0.5;
-		await pause(this.random() * milliseconds);
+		await pause(this.random() * (this.random() < 0.5 ? first : all));
 		if (isGentle) {
 			child.kill("SIGINT");
 			await pause(this.random() * INTERRUPTION_MILLISECONDS);
@@ -163,7 +173,10 @@ class Harness {
 
 	/** A last run, which is not killed, clears up everything; what might be the beginning of another run, only after a while. */
 	async #last(whole: string): Promise<void> {
-		await pause(MAKING_MILLISECONDS);
+		const unowned = readdirSync(this.#runs).some(
+			(name) => name.includes(".partial") && !existsSync(path.join(this.#runs, name, "owner.json")),
+		);
+		if (unowned) await pause(MAKING_MILLISECONDS);
 		const { status, stderr } = await this.#start().ended;
 		if (status !== 0) this.#problems.push(`the last run ended with ${status}: ${stderr}`);
 		if (stateOf(this.#output) !== whole) this.#problems.push("the last run's output is another than that of a run that was left alone");
