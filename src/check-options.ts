@@ -17,12 +17,8 @@ export function checkOptions(options: CompileOptions): void {
 	}
 	if (options.seed !== undefined && !(Number.isInteger(options.seed) && options.seed >= 0))
 		throw fail("--seed must be a whole number from 0");
-	if (options.ops === "onnxruntime" && (options.dtype === "mixed" || options.dtype === "auto")) {
-		const why = "its operators multiply equally spaced values, and columns of different precision have others";
-		throw fail(`--ops onnxruntime is not for --dtype ${options.dtype}: ${why}`, "leave --ops out, or use --dtype int8");
-	}
-	if (options.ops === "onnxruntime" && options.dtype !== "int8") {
-		throw fail("--ops onnxruntime is for quantized factors", "add --dtype int8");
+	if (options.ops === "onnxruntime" && !QUANTIZED.has(options.dtype)) {
+		throw fail("--ops onnxruntime is for quantized factors", "add --dtype int8 or --dtype mixed");
 	}
 	if (options.report !== undefined && options.dryRun === true)
 		throw fail("--report is about a result, and --dry-run gives none", "leave one of them out");
@@ -31,6 +27,9 @@ export function checkOptions(options: CompileOptions): void {
 	validateTraining(options);
 	validateGates(options);
 }
+
+/** What --ops onnxruntime has operators for. */
+const QUANTIZED: ReadonlySet<CompileOptions["dtype"]> = new Set(["int8", "mixed", "auto"]);
 
 function validateMixed({ blocks, dtype, method }: CompileOptions): void {
 	const isMixed = dtype === "mixed" || dtype === "auto";

@@ -106,7 +106,7 @@ export interface CompileOptions extends LocateOptions, SizeOptions, DataOptions,
 	readonly dtype?: FactorDType | undefined;
 	/** Most blocks of rows with bits of their own, for `mixed`; 1: all rows alike. Default `auto`. */
 	readonly blocks?: number | "auto" | undefined;
-	/** `onnxruntime` allows that engine's quantized operators (with `dtype: "int8"`). */
+	/** `onnxruntime` allows that engine's quantized operators (with `dtype: "int8"`, `"mixed"` or `"auto"`). */
 	readonly ops?: OperatorSet | undefined;
 	readonly seed?: number | undefined;
 	/** Replace an existing output. */

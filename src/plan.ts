@@ -118,7 +118,7 @@ function nameOf({ rank, ratio, targetBytes }: Size): string {
 }
 
 function tableReport({ name, table }: Vocabulary, rank: number, coding: Coding, bytes: number): PlannedTable {
-	const codes = layoutOf(coding.blocks, rank).bytes;
+	const codes = layoutOf(coding.blocks, rank, coding.spacing).bytes;
 	return { vocabulary: name, rank, bytes, bitsPerNumber: (8 * codes) / (table.rows * table.cols), blocks: blockReports(coding) };
 }
 
@@ -126,7 +126,7 @@ function tableReport({ name, table }: Vocabulary, rank: number, coding: Coding, 
 function headNumbers({ table, projections }: Vocabulary, coding?: Coding, rank = 0): number {
 	if (projections.length === 0) return 0;
 	if (coding === undefined) return table.rows * table.cols;
-	const { blocks } = layoutOf(coding.blocks, rank);
+	const { blocks } = layoutOf(coding.blocks, rank, coding.spacing);
 	return blocks.reduce((sum, block) => sum + block.rows * block.rank, table.cols * rank);
 }
 

@@ -4,6 +4,7 @@ import type { Attribute, Graph, Model, Node, Value } from "./ir/graph.js";
 import type { Tensor } from "./ir/tensor.js";
 import type { CodedBlock } from "./linalg/allocate.js";
 import type { Basis } from "./linalg/basis.js";
+import type { Spacing } from "./linalg/levels.js";
 
 // --- Loaded ----------------------------------------------------------------
 
@@ -187,6 +188,8 @@ export interface Coding {
 	readonly positions: Uint32Array | undefined;
 	/** Blocks of consecutive places, with the number of values that each column is rounded to. */
 	readonly blocks: readonly CodedBlock[];
+	/** How the values lie; `equal`: the projections multiply by codes, in onnxruntime's operators. */
+	readonly spacing: Spacing;
 	/** U = E·right, E ≈ U·factor, for all d columns. */
 	readonly basis: Basis;
 	/** Weight of each row, by id. */

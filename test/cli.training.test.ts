@@ -141,7 +141,7 @@ describe("usage", () => {
 		[["--loss", "magic=1"], /--loss "magic=1" is no weight/],
 		[["--loss", "temperature=0"], /--loss temperature must be a positive number/],
 		[["--method", "paper", "--loss", "kl=1"], /--method paper has no loss "kl"/],
-		[["--dtype", "mixed", "--ops", "onnxruntime"], /--ops onnxruntime is not for --dtype mixed: .*equally spaced/],
+		[["--dtype", "float16", "--ops", "onnxruntime"], /--ops onnxruntime is for quantized factors.*--dtype mixed/],
 		[["--tokenizer", "tokenizer.json"], /--tokenizer is for --data/],
 		[["--data", "x.txt", "--max-kl", "1", "--dry-run"], /--max-kl needs a result to measure/],
 	])("refuses_%j", (args, message) => {

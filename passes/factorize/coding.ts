@@ -2,7 +2,7 @@
 import { allocate, type CodedBlock } from "../../src/linalg/allocate.js";
 import { type Basis, type Importance, intervalLosses, roundingLosses, sharedBasis } from "../../src/linalg/basis.js";
 import { codedBytes, layoutOf } from "../../src/linalg/coding.js";
-import { LEVEL_COUNTS } from "../../src/linalg/levels.js";
+import { LEVEL_COUNTS, type Spacing } from "../../src/linalg/levels.js";
 import { PLAIN_BITS, plainBytes, roundPlain } from "../../src/linalg/plain.js";
 import type { DenseProducts } from "../../src/linalg/products.js";
 import type { Calibration, Coding, Side, Table, Vocabulary } from "../../src/state.js";
@@ -10,6 +10,8 @@ import type { Calibration, Coding, Side, Table, Vocabulary } from "../../src/sta
 export interface CodingOptions {
 	/** Most blocks; `auto`: as many as pay. */
 	readonly blocks: number | "auto";
+	/** How the values of a column lie. */
+	readonly spacing: Spacing;
 	readonly seed: number;
 	readonly signal: AbortSignal | undefined;
 	readonly onProgress?: ((fraction: number) => void) | undefined;
@@ -47,7 +49,10 @@ export interface PlannedCoding {
 const MOST_BLOCKS = 8;
 
 /** Sets of precisions that are tried: more kinds fit better and need larger tables. */
-const LEVEL_SETS = [LEVEL_COUNTS, [256, 16, 4], [256, 16]] as const;
+const LEVEL_SETS = {
+	fitted: [LEVEL_COUNTS.fitted, [256, 16, 4], [256, 16]],
+	equal: [LEVEL_COUNTS.equal, [256, 16]],
+} as const;
 
 /** Ranges of rows, the most important first, that blocks are made of: their ends grow by about a third. */
 const RANGES = 24;
@@ -62,7 +67,7 @@ export async function searchCoding(
 	options: CodingOptions,
 ): Promise<CodingSearch> {
 	const { table } = vocabulary;
-	const { signal, seed, onProgress } = options;
+	const { signal, seed, spacing, onProgress } = options;
 	const importance = importanceOf(vocabulary, side, calibration);
 	const basis = await sharedBasis(table, importance, products, { seed, signal, onProgress: (part) => onProgress?.(part / 2) });
 	const sorted = positionsBy(importance.rowWeights);
@@ -78,14 +83,15 @@ export async function searchCoding(
 		let best: PlannedCoding | undefined;
 		for (const [index, positions] of orders.entries()) {
 			const permuted = positions !== undefined && most > 1;
-			for (const levels of LEVEL_SETS) {
+			for (const levels of LEVEL_SETS[spacing]) {
 				const bytesOf = (blocks: readonly CodedBlock[], rank: number) =>
-					codedBytes(layoutOf(blocks, rank), table.rows, table.cols, permuted);
-				const allocation = allocate(found[index] ?? [], { budget, levels, blocks: most, bytesOf });
+					codedBytes(layoutOf(blocks, rank, spacing), table.rows, table.cols, permuted);
+				const allocation = allocate(found[index] ?? [], { budget, levels, spacing, blocks: most, bytesOf });
 				if (allocation === undefined || (best !== undefined && best.coding.predictedLoss <= allocation.loss)) continue;
 				const coding: Coding = {
 					positions: permuted ? positions : undefined,
 					blocks: allocation.blocks,
+					spacing,
 					basis,
 					rowWeights: importance.rowWeights,
 					predictedLoss: allocation.loss,

@@ -99,7 +99,8 @@ export async function codingSearches(
 	{ threads, seed, signal, progress }: PassContext,
 	plain = false,
 ): Promise<CodingSearch[]> {
-	const { dtype, blocks = "auto" } = options;
+	const { dtype, blocks = "auto", ops } = options;
+	const spacing = ops === "onnxruntime" ? "equal" : "fitted";
 	if (dtype !== "mixed") return [];
 	for (const { file } of state.vocabularies.flatMap(({ lookups, projections }) => [...lookups, ...projections])) requireBytes(file);
 	const products = engineProducts({ threads });
@@ -109,7 +110,7 @@ export async function codingSearches(
 		for (const [index, { vocabulary, side }] of parts.entries()) {
 			const calibration = state.calibrations?.find((held) => held.vocabulary === vocabulary);
 			const onProgress = (fraction: number) => progress((index + fraction) / parts.length, vocabulary.name);
-			searches.push(await searchCoding(vocabulary, side, calibration, products, { blocks, seed, signal, onProgress, plain }));
+			searches.push(await searchCoding(vocabulary, side, calibration, products, { blocks, spacing, seed, signal, onProgress, plain }));
 		}
 		return searches;
 	} finally {

@@ -7,7 +7,8 @@ import { engineProducts } from "../../src/runtime/products.js";
 import type { FactorValue, Quantization, Quantized, Reconstructed } from "../../src/state.js";
 import { type AskedStorage, type Operators, storageOf, storeOf } from "../../src/storage.js";
 import { type CodedGroup, encodeCoded } from "./coded.js";
-import { codedTensors, storeCoded } from "./coded-rewire.js";
+import { storeCoded } from "./coded-rewire.js";
+import { codedTensors } from "./coded-tensors.js";
 import { bytesOf, type EncodedGroup, encodeGroup } from "./encode.js";
 import { storeFactor } from "./rewire.js";
 
@@ -55,7 +56,14 @@ export function quantize(options: QuantizeOptions): Pass<Reconstructed, Quantize
 						group.coding.positions !== undefined,
 					);
 					const places = new Set(group.values.map(({ value, file }) => storeOf(file.name, value.tensor?.placement))).size;
-					quantizations.push({ group, dtype: "mixed", ops: "standard", bytes: bytes * places, relativeError, factors: kept(held) });
+					quantizations.push({
+						group,
+						dtype: "mixed",
+						ops: held.layout.spacing === "equal" ? "onnxruntime" : "standard",
+						bytes: bytes * places,
+						relativeError,
+						factors: kept(held),
+					});
 					context.log(codedLine(held, bytes * places, relativeError));
 					coded.push(held);
 				}

@@ -147,15 +147,29 @@ function multiplyBlocks(
 	const inside = !isZero && beta === 1 && shape?.length === 1 && shape[0] === rows ? c : undefined;
 	const chain = new Chain(node.graph, node, output.name);
 	const steps = stepsAfter(node, isZero || inside !== undefined ? undefined : c, chain);
-	const attributes = { K: int(columns), N: int(rows), bits: int(8), block_size: int(size), accuracy_level: int(ACCURACY_LEVEL) };
 	const inputs = inside === undefined ? [x, codes, scale] : [x, codes, scale, undefined, undefined, inside];
-	let result = chain.add("MatMulNBits", inputs, "product", {
-		domain: "com.microsoft",
-		attributes,
-		defines: steps.length === 0 ? output : undefined,
-	});
+	let result = multiplyByCodes(chain, inputs, { rows, columns, bits: 8, size }, steps.length === 0 ? output : undefined);
 	for (const [index, step] of steps.entries()) result = step(result, index === steps.length - 1 ? output : undefined);
 	removeUnused([node]);
+}
+
+/** A matrix of codes, `columns` to a row, a scale for each `size` of them. */
+export interface CodesForm {
+	readonly rows: number;
+	readonly columns: number;
+	readonly bits: number;
+	readonly size: number;
+}
+
+/** x · codesᵀ in onnxruntime's operator; `inputs`: x, codes, scales, and what else it takes. */
+export function multiplyByCodes(
+	chain: Chain,
+	inputs: readonly (Value | undefined)[],
+	{ rows, columns, bits, size }: CodesForm,
+	defines: Value | undefined,
+): Value {
+	const attributes = { K: int(columns), N: int(rows), bits: int(bits), block_size: int(size), accuracy_level: int(ACCURACY_LEVEL) };
+	return chain.add("MatMulNBits", inputs, "product", { domain: "com.microsoft", attributes, defines });
 }
 
 /** One node of those that follow a product in the place of a Gemm: defines an old value, or a new one. */

@@ -1,5 +1,5 @@
 // Bits for the columns of each block of rows, under a number of bytes: reverse water-filling (math.md §5) in one shared basis.
-import { quantizerOf } from "./levels.js";
+import { quantizerOf, type Spacing } from "./levels.js";
 
 /** Consecutive rows, the most important first, in a basis whose columns are uncorrelated. */
 export interface Interval {
@@ -27,16 +27,17 @@ export interface Allocation {
 
 export interface AllocateOptions {
 	readonly budget: number;
-	/** Numbers of values that a column may be rounded to. */
+	/** Numbers of values that a column may be rounded to, and how they lie. */
 	readonly levels: readonly number[];
+	readonly spacing: Spacing;
 	/** At most so many blocks. */
 	readonly blocks: number;
 	/** Stored bytes of an allocation, everything included. */
 	readonly bytesOf: (blocks: readonly CodedBlock[], rank: number) => number;
 }
 
-/** Columns that get the same precision: the codes of so many fill whole bytes at most levels. */
-export const COLUMN_GROUP = 8;
+/** Columns that get the same precision: the codes of so many fill whole bytes at most levels, or a block of an engine's operators. */
+export const COLUMN_GROUPS: Readonly<Record<Spacing, number>> = { fitted: 8, equal: 32 };
 
 /**
  * The allocation of least loss within the budget, or undefined if not even nothing at all fits. Column group g of block b gets the level that
@@ -47,7 +48,7 @@ export function allocate(intervals: readonly Interval[], options: AllocateOption
 	let merged = [...intervals];
 	let found = fitted(merged, options);
 	while (merged.length > options.blocks && found !== undefined) {
-		merged = mergeCheapest(merged, options.levels, found.price);
+		merged = mergeCheapest(merged, options, found.price);
 		if (merged.length % 4 === 0 || merged.length <= options.blocks) found = fitted(merged, options);
 	}
 	const plain = options.levels.map((count) => uniform(intervals, count, options)).filter(({ bytes }) => bytes <= options.budget);
@@ -56,11 +57,11 @@ export function allocate(intervals: readonly Interval[], options: AllocateOption
 }
 
 /** One precision for all: where tables of values take more than the columns' differences save. */
-function uniform(intervals: readonly Interval[], count: number, { bytesOf }: AllocateOptions): Allocation {
+function uniform(intervals: readonly Interval[], count: number, { bytesOf, spacing }: AllocateOptions): Allocation {
 	const all = intervals.reduce(join);
 	const blocks = [{ rows: all.rows, levels: new Uint16Array(all.losses.length).fill(count) }];
 	const rank = all.losses.length;
-	const loss = all.losses.reduce((sum, part) => sum + part, 0) * quantizerOf(count).distortion;
+	const loss = all.losses.reduce((sum, part) => sum + part, 0) * quantizerOf(count, spacing).distortion;
 	return { blocks, rank, bytes: bytesOf(blocks, rank), loss };
 }
 
@@ -73,9 +74,10 @@ interface Fit {
 const STEPS = 60;
 const LEAST_PRICE = 1e-24;
 
-function fitted(intervals: readonly Interval[], { budget, levels, bytesOf }: AllocateOptions): Fit | undefined {
+function fitted(intervals: readonly Interval[], options: AllocateOptions): Fit | undefined {
+	const { budget, bytesOf } = options;
 	const at = (price: number): Allocation => {
-		const chosen = intervals.map((interval) => choose(interval, levels, price));
+		const chosen = intervals.map((interval) => choose(interval, options, price));
 		const rank = chosen.reduce((most, { block }) => Math.max(most, lastUsed(block.levels)), 0);
 		const blocks = chosen.map(({ block }) => ({ rows: block.rows, levels: block.levels.slice(0, rank) }));
 		return { blocks, rank, bytes: bytesOf(blocks, rank), loss: chosen.reduce((sum, { loss }) => sum + loss, 0) };
@@ -100,18 +102,25 @@ function lastUsed(levels: Uint16Array): number {
 	return last;
 }
 
-function choose({ rows, losses }: Interval, counts: readonly number[], price: number): { block: CodedBlock; loss: number; cost: number } {
+type Precisions = Pick<AllocateOptions, "levels" | "spacing">;
+
+function choose(
+	{ rows, losses }: Interval,
+	{ levels: counts, spacing }: Precisions,
+	price: number,
+): { block: CodedBlock; loss: number; cost: number } {
 	const levels = new Uint16Array(losses.length);
 	let loss = 0;
 	let cost = 0;
-	for (let start = 0; start < losses.length; start += COLUMN_GROUP) {
-		const end = Math.min(start + COLUMN_GROUP, losses.length);
+	const group = COLUMN_GROUPS[spacing];
+	for (let start = 0; start < losses.length; start += group) {
+		const end = Math.min(start + group, losses.length);
 		let dropped = 0;
 		for (let column = start; column < end; column++) dropped += losses[column] as number;
 		// A block keeps its first columns, so that no row is without a code.
 		let best = { count: 0, loss: dropped, value: start === 0 ? Number.POSITIVE_INFINITY : dropped };
 		for (const count of counts) {
-			const { distortion, codesPerByte } = quantizerOf(count);
+			const { distortion, codesPerByte } = quantizerOf(count, spacing);
 			const value = dropped * distortion + (price * rows * (end - start)) / codesPerByte;
 			if (value < best.value) best = { count, loss: dropped * distortion, value };
 		}
@@ -122,12 +131,12 @@ function choose({ rows, losses }: Interval, counts: readonly number[], price: nu
 	return { block: { rows, levels }, loss, cost };
 }
 
-function mergeCheapest(intervals: readonly Interval[], levels: readonly number[], price: number): Interval[] {
-	const costs = intervals.map((interval) => choose(interval, levels, price).cost);
+function mergeCheapest(intervals: readonly Interval[], precisions: Precisions, price: number): Interval[] {
+	const costs = intervals.map((interval) => choose(interval, precisions, price).cost);
 	let best = { index: 0, joined: intervals[0] as Interval, increase: Number.POSITIVE_INFINITY };
 	for (let index = 0; index + 1 < intervals.length; index++) {
 		const joined = join(intervals[index] as Interval, intervals[index + 1] as Interval);
-		const increase = choose(joined, levels, price).cost - (costs[index] as number) - (costs[index + 1] as number);
+		const increase = choose(joined, precisions, price).cost - (costs[index] as number) - (costs[index + 1] as number);
 		if (increase < best.increase) best = { index, joined, increase };
 	}
 	return [...intervals.slice(0, best.index), best.joined, ...intervals.slice(best.index + 2)];

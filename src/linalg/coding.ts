@@ -1,6 +1,6 @@
 // Where the code of each column stands in the bytes of a row, block by block, and what all of it takes when stored.
 import type { CodedBlock } from "./allocate.js";
-import { codesPerByte } from "./levels.js";
+import { codesPerByte, type Spacing } from "./levels.js";
 
 /** How a number is read from its byte: digit `digit` of the byte in base `count`. Kind 0 is a column that was dropped: `count` 0. */
 export interface Kind {
@@ -24,14 +24,21 @@ export interface BlockLayout {
 
 export interface CodedLayout {
 	readonly rank: number;
+	readonly spacing: Spacing;
 	readonly blocks: readonly BlockLayout[];
 	readonly kinds: readonly Kind[];
 	/** Bytes of all rows. */
 	readonly bytes: number;
 }
 
-/** Columns of equal precision lie together; in a run of c columns in w bytes, column j is digit ⌊j/w⌋ of byte j mod w. */
-export function layoutOf(blocks: readonly CodedBlock[], rank: number): CodedLayout {
+/** Columns of equally spaced values whose codes lie together in the engine's operators; what is missing of the last is filled up. */
+export const SPACED_COLUMNS = 32;
+
+/**
+ * Columns of equal precision lie together. In a run of c columns in w bytes, column j is digit ⌊j/w⌋ of byte j mod w; equally spaced, as
+ * MatMulNBits has it, digit j mod n of byte ⌊j/n⌋, n to a byte.
+ */
+export function layoutOf(blocks: readonly CodedBlock[], rank: number, spacing: Spacing): CodedLayout {
 	const counts = [...new Set(blocks.flatMap(({ levels }) => [...levels]))].filter((count) => count > 0).sort((a, b) => b - a);
 	const kinds: Kind[] = [{ count: 0, digit: 0 }];
 	for (const count of counts) for (let digit = 0; digit < codesPerByte(count); digit++) kinds.push({ count, digit });
@@ -44,11 +51,13 @@ export function layoutOf(blocks: readonly CodedBlock[], rank: number): CodedLayo
 		let used = 0;
 		for (const count of counts) {
 			const columns = [...block.levels.keys()].filter((column) => block.levels[column] === count);
-			const width = Math.ceil(columns.length / codesPerByte(count));
+			const digits = codesPerByte(count);
+			const stored = spacing === "fitted" ? columns.length : Math.ceil(columns.length / SPACED_COLUMNS) * SPACED_COLUMNS;
+			const width = Math.ceil(stored / digits);
 			const kind = kinds.findIndex((held) => held.count === count);
 			for (const [index, column] of columns.entries()) {
-				byteOf[column] = rowBytes + (index % width);
-				kindOf[column] = kind + Math.floor(index / width);
+				byteOf[column] = rowBytes + (spacing === "fitted" ? index % width : Math.floor(index / digits));
+				kindOf[column] = kind + (spacing === "fitted" ? Math.floor(index / width) : index % digits);
 				used = Math.max(used, column + 1);
 			}
 			rowBytes += width;
@@ -58,7 +67,7 @@ export function layoutOf(blocks: readonly CodedBlock[], rank: number): CodedLayo
 		start += block.rows * rowBytes;
 		return laidOut;
 	});
-	return { rank, blocks: laid, kinds, bytes: start };
+	return { rank, spacing, blocks: laid, kinds, bytes: start };
 }
 
 /** Values of a byte. */

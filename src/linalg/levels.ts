@@ -1,4 +1,8 @@
 // Scalar quantizers of least squared error for normally distributed numbers, and how many codes share a byte.
+// Their values are placed freely, or equally spaced, as engines multiply by them.
+
+/** How the values of a quantizer lie: each where it fits best, or at whole multiples of a step. */
+export type Spacing = "fitted" | "equal";
 
 /** Numbers rounded to one of a few values, several codes in a byte: byte = Σ_j code_j · count^j. */
 export interface Quantizer {
@@ -32,8 +36,8 @@ export function codeOf(number: number, low: number, perUnit: number, start: Uint
 	return code;
 }
 
-/** Counts of values for which whole bytes waste little: 8, 4, 2⅔, 2 and 1.6 bits a code. */
-export const LEVEL_COUNTS = [256, 16, 6, 4, 3] as const;
+/** Counts of values for which whole bytes waste little: 8, 4, 2⅔, 2 and 1.6 bits a code; equally spaced, only whole bits. */
+export const LEVEL_COUNTS = { fitted: [256, 16, 6, 4, 3], equal: [256, 16, 4] } as const;
 
 /** Points of the discretised normal density, over ±RANGE standard deviations. */
 const POINTS = 1 << 15;
@@ -42,19 +46,48 @@ const ROUNDS = 60;
 /** Bins from which a search for the nearest value starts. */
 const BINS = 2048;
 
-const known = new Map<number, Quantizer>();
+const known: Readonly<Record<Spacing, Map<number, Quantizer>>> = { fitted: new Map(), equal: new Map() };
 
 /** The quantizer with `count` values; computed once. Method: Lloyd 1957, Max 1960, on a grid of the density. */
-export function quantizerOf(count: number): Quantizer {
-	const held = known.get(count) ?? lloydMax(count);
-	known.set(count, held);
+export function quantizerOf(count: number, spacing: Spacing = "fitted"): Quantizer {
+	const held = known[spacing].get(count) ?? (spacing === "fitted" ? lloydMax(count) : equallySpaced(count));
+	known[spacing].set(count, held);
 	return held;
 }
 
 function lloydMax(count: number): Quantizer {
-	const { mass, moment, square } = prefixSums();
-	let values = startingValues(count, mass);
-	for (let round = 0; round < ROUNDS; round++) values = centroids(values, mass, moment);
+	const sums = prefixSums();
+	let values = startingValues(count, sums.mass);
+	for (let round = 0; round < ROUNDS; round++) values = centroids(values, sums.mass, sums.moment);
+	return quantizer(values, sums);
+}
+
+/** Bits of a float16's significand. */
+const HALF_BITS = 11;
+const LEAST_STEP = 2 ** -6;
+
+/**
+ * Whole multiples of a step, from −count/2 on: 0 is among them. The step has so few bits that all multiples are exact in float16; of these
+ * steps it is the one of least error.
+ */
+function equallySpaced(count: number): Quantizer {
+	const sums = prefixSums();
+	const fractions = 2 ** Math.max(0, HALF_BITS - Math.log2(count) - 1);
+	let best: Quantizer | undefined;
+	for (let power = LEAST_STEP; power <= 1; power *= 2)
+		for (let part = fractions; part < 2 * fractions; part++) {
+			const step = (power * part) / fractions;
+			const found = quantizer(
+				Float64Array.from({ length: count }, (_, code) => (code - count / 2) * step),
+				sums,
+			);
+			if (best === undefined || found.distortion < best.distortion) best = found;
+		}
+	return best as Quantizer;
+}
+
+function quantizer(values: Float64Array, { mass, moment, square }: Sums): Quantizer {
+	const count = values.length;
 	let distortion = square;
 	const edges = edgesOf(values);
 	for (let code = 0; code < count; code++) {
@@ -80,7 +113,14 @@ function pointAt(index: number): number {
 	return ((index + 0.5) / POINTS) * 2 * RANGE - RANGE;
 }
 
-function prefixSums() {
+interface Sums {
+	readonly mass: Float64Array;
+	readonly moment: Float64Array;
+	readonly square: number;
+}
+
+/** Of the normal density up to each point: its mass, its first moment; and its variance. */
+function prefixSums(): Sums {
 	const mass = new Float64Array(POINTS + 1);
 	const moment = new Float64Array(POINTS + 1);
 	let square = 0;

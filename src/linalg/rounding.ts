@@ -41,7 +41,7 @@ export class Rounding {
 		private readonly rank: number,
 		private readonly rows: number,
 	) {
-		this.layout = layoutOf(coding.blocks, rank);
+		this.layout = layoutOf(coding.blocks, rank, coding.spacing);
 		this.values = byteValues(this.layout);
 		this.coders = this.layout.blocks.map((block) => rowCoder(block, this.layout, this.values));
 		this.blockAt = blockOfPlaces(this.layout, rows);
@@ -134,11 +134,11 @@ function blockOfPlaces({ blocks }: CodedLayout, rows: number): Uint16Array {
 }
 
 /** What each byte of each kind stands for, as float16. */
-function byteValues({ kinds }: CodedLayout): Uint16Array {
+function byteValues({ kinds, spacing }: CodedLayout): Uint16Array {
 	const values = new Uint16Array(kinds.length * BYTE_VALUES);
 	for (const [index, { count, digit }] of kinds.entries()) {
 		if (count === 0) continue;
-		const quantizer = quantizerOf(count);
+		const quantizer = quantizerOf(count, spacing);
 		for (let byte = 0; byte < BYTE_VALUES; byte++) {
 			values[index * BYTE_VALUES + byte] = toFloat16(quantizer.values[Math.floor(byte / count ** digit) % count] ?? 0);
 		}

@@ -45,8 +45,8 @@ interface Run {
 }
 
 /** @param values float16: for each kind of column, what each byte stands for */
-export function rowCoder(block: BlockLayout, { kinds }: CodedLayout, values: Uint16Array): RowCoder {
-	const runs = runsOf(block, { kinds }, values);
+export function rowCoder(block: BlockLayout, layout: CodedLayout, values: Uint16Array): RowCoder {
+	const runs = runsOf(block, layout, values);
 	const kept = [...block.kindOf.keys()].flatMap((column) => {
 		const kind = block.kindOf[column] ?? 0;
 		return kind === 0 ? [] : [{ column, byte: block.byteOf[column] ?? 0, first: kind * BYTE_VALUES }];
@@ -87,7 +87,7 @@ export function rowCoder(block: BlockLayout, { kinds }: CodedLayout, values: Uin
 	};
 }
 
-function runsOf(block: BlockLayout, { kinds }: Pick<CodedLayout, "kinds">, values: Uint16Array): Run[] {
+function runsOf(block: BlockLayout, { kinds, spacing }: CodedLayout, values: Uint16Array): Run[] {
 	const counts = [...new Set(kinds.map(({ count }) => count))].filter((count) => count > 0);
 	return counts.flatMap((count): Run[] => {
 		const columns = [...block.kindOf.keys()].filter((column) => kinds[block.kindOf[column] ?? 0]?.count === count);
@@ -99,7 +99,7 @@ function runsOf(block: BlockLayout, { kinds }: Pick<CodedLayout, "kinds">, value
 				bytes: Int32Array.from(columns, (column) => block.byteOf[column] ?? 0),
 				units: Int32Array.from(columns, (column) => count ** (kinds[block.kindOf[column] ?? 0]?.digit ?? 0)),
 				values: Float64Array.from({ length: count }, (_, code) => fromFloat16(values[first + code] ?? 0)),
-				search: quantizerOf(count).search,
+				search: quantizerOf(count, spacing).search,
 			},
 		];
 	});

@@ -25,8 +25,9 @@ function optionsFor(held: readonly Interval[], budget: number, blocks = 4): Allo
 	return {
 		budget,
 		blocks,
-		levels: LEVEL_COUNTS,
-		bytesOf: (coded: readonly CodedBlock[], rank: number) => codedBytes(layoutOf(coded, rank), rows, COLS, true),
+		levels: LEVEL_COUNTS.fitted,
+		spacing: "fitted" as const,
+		bytesOf: (coded: readonly CodedBlock[], rank: number) => codedBytes(layoutOf(coded, rank, "fitted"), rows, COLS, true),
 	};
 }
 
@@ -34,7 +35,10 @@ function optionsFor(held: readonly Interval[], budget: number, blocks = 4): Allo
 function uniform(held: readonly Interval[], count: number): { bytes: number; loss: number } {
 	const blocks = [{ rows: held.reduce((sum, { rows }) => sum + rows, 0), levels: new Uint16Array(COLS).fill(count) }];
 	const total = held.flatMap(({ losses }) => [...losses]).reduce((sum, loss) => sum + loss, 0);
-	return { bytes: codedBytes(layoutOf(blocks, COLS), blocks[0]?.rows ?? 0, COLS, true), loss: total * quantizerOf(count).distortion };
+	return {
+		bytes: codedBytes(layoutOf(blocks, COLS, "fitted"), blocks[0]?.rows ?? 0, COLS, true),
+		loss: total * quantizerOf(count).distortion,
+	};
 }
 
 describe("allocate", () => {
@@ -55,7 +59,7 @@ describe("allocate", () => {
 
 	it("is_never_worse_than_one_precision_for_all_at_the_same_bytes", () => {
 		fc.assert(
-			fc.property(intervals, fc.constantFrom(...LEVEL_COUNTS), (held, count) => {
+			fc.property(intervals, fc.constantFrom(...LEVEL_COUNTS.fitted), (held, count) => {
 				const plain = uniform(held, count);
 				const found = allocate(held, optionsFor(held, plain.bytes, 1));
 				expect(found?.loss ?? Number.POSITIVE_INFINITY).toBeLessThanOrEqual(plain.loss * (1 + 1e-9));
@@ -81,9 +85,9 @@ describe("allocate", () => {
 			{ rows: 100, losses },
 			{ rows: 100, losses: losses.map((loss) => loss / 1000) },
 		];
-		const bytesOf = (coded: readonly CodedBlock[], rank: number) => layoutOf(coded, rank).bytes;
+		const bytesOf = (coded: readonly CodedBlock[], rank: number) => layoutOf(coded, rank, "fitted").bytes;
 		const found = allocate(held, { ...optionsFor(held, 3200, 2), bytesOf });
-		const [first, second] = layoutOf(found?.blocks ?? [], found?.rank ?? 0).blocks;
+		const [first, second] = layoutOf(found?.blocks ?? [], found?.rank ?? 0, "fitted").blocks;
 		expect(first?.rowBytes).toBeGreaterThan(second?.rowBytes ?? Number.POSITIVE_INFINITY);
 	});
 
@@ -95,10 +99,12 @@ describe("allocate", () => {
 
 describe("layoutOf", () => {
 	it("gives_every_column_a_digit_of_its_own", () => {
-		const levels = fc.array(fc.constantFrom(0, ...LEVEL_COUNTS), { minLength: 1, maxLength: 40 }).filter((held) => held.some(Boolean));
+		const levels = fc
+			.array(fc.constantFrom(0, ...LEVEL_COUNTS.fitted), { minLength: 1, maxLength: 40 })
+			.filter((held) => held.some(Boolean));
 		fc.assert(
 			fc.property(levels, (held) => {
-				const { blocks, kinds } = layoutOf([{ rows: 3, levels: Uint16Array.from(held) }], held.length);
+				const { blocks, kinds } = layoutOf([{ rows: 3, levels: Uint16Array.from(held) }], held.length, "fitted");
 				const [block] = blocks;
 				const taken = new Set<string>();
 				for (const [column, count] of held.entries()) {

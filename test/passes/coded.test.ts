@@ -10,82 +10,8 @@ import { parseModel } from "../../src/ir/parse.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
 import { runPass } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
-import type { Feeds } from "../../src/runtime/session.js";
-import type { Calibration, Located } from "../../src/state.js";
-import { difference, floats, int64s, locatedModel, outputsOf, runner, type Truth, valueNamed } from "./support.js";
-
-const V = 3000;
-const D = 24;
-
-const TIED = (opset = 17) => `
-	model ir 8, opset ai.onnx ${opset}
-	graph main(ids: int64[b, n])
-		table = float32[${V}, ${D}]
-		rows = Gather(table, ids)
-		twin = Transpose<perm=[1, 0]>(table)
-		logits = MatMul(rows, twin)
-		return rows: float32[b, n, ${D}], logits: float32[b, n, ${V}]`;
-
-const TRUTH: Truth = {
-	tables: ["table"],
-	lookups: [{ output: "rows", ids: "ids" }],
-	projections: [{ output: "logits", hidden: "rows" }],
-};
-
-const IDS = int64s([0, 1, 5, V - 1, 3, 44, 2100, 2], [2, 4]);
-
-/** Some rows are read a hundred times as often as others, without regard to their ids. */
-function calibrationOf({ vocabularies }: Located): Calibration[] {
-	return vocabularies.map((vocabulary): Calibration => {
-		const frequency = Float64Array.from({ length: V }, (_, id) => 1 / (1 + ((id * 97) % V)));
-		const total = frequency.reduce((sum, part) => sum + part, 0);
-		const shares = frequency.map((part) => part / total);
-		const moment = new Float64Array(D * D);
-		for (let k = 0; k < D; k++) moment[k * D + k] = 1 / (1 + k);
-		return {
-			vocabulary,
-			frequency: shares,
-			spread: shares,
-			gradientMoment: moment,
-			hiddenMoment: moment,
-			tokens: 1e5,
-			counted: 1e5,
-			source: "data",
-		};
-	});
-}
-
-interface Case {
-	readonly text: string;
-	readonly truth?: Truth;
-	readonly feeds?: Feeds;
-	readonly blocks?: number;
-	readonly ratio?: number;
-	readonly calibrated?: boolean;
-}
-
-async function convert({ text, truth = TRUTH, feeds = { ids: IDS }, blocks = 4, ratio = 3, calibrated = true }: Case) {
-	const model = parseModel(text, { seed: 1 });
-	const original = parseModel(text, { seed: 1 });
-	const located = locatedModel(model, truth);
-	const calibrations = calibrated ? calibrationOf(located) : undefined;
-	const records = runner();
-	const options = { size: { ratio }, ops: "standard", dtype: "mixed", blocks, allowLarger: true, keepOtherReaders: false } as const;
-	const factorized = await runPass(factorize(options), { ...located, calibrations }, records);
-	const reconstructed = await runPass(reconstruct({ method: "distemb", calibrations }), factorized, records);
-	const [group] = reconstructed.groups;
-	if (group?.coding === undefined) throw new Error("nothing was coded");
-	const products = engineProducts({ threads: 1 });
-	const encoded = await encodeCoded(group, group.coding, { refit: true, products, signal: undefined });
-	const left = encoded.left(0, V);
-	const table = await products.multiply(left, encoded.right, { rows: V, inner: group.rank, columns: D }, new Float32Array(V * D));
-	await products.close();
-	setTensor(valueNamed(original, "table"), float32Tensor(table, [V, D]));
-	const quantized = await runPass(quantize({ ops: "standard", dtype: "mixed" }), reconstructed, records);
-	checkModel(model);
-	const distance = difference(await outputsOf(original, feeds), await outputsOf(model, feeds));
-	return { group, coding: group.coding, factorized, quantized, model, distance };
-}
+import { type Case, calibrationOf, convert, D, IDS, TIED, TRUTH, V } from "./coded-support.js";
+import { difference, floats, int64s, locatedModel, outputsOf, runner, valueNamed } from "./support.js";
 
 describe("a coded table", () => {
 	it.each([

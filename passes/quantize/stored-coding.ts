@@ -1,0 +1,177 @@
+// A coded table in a graph: its tensors, and the parts of it that an engine decodes once, when it loads the model.
+import { DistembError } from "../../src/errors.js";
+import { int, ints } from "../../src/ir/attributes.js";
+import { addConstant, Chain } from "../../src/ir/build.js";
+import type { Node, Value } from "../../src/ir/graph.js";
+import { Tensor } from "../../src/ir/tensor.js";
+import { type BlockLayout, BYTE_VALUES, type CodedLayout, positionType, SPACED_COLUMNS } from "../../src/linalg/coding.js";
+import { quantizerOf } from "../../src/linalg/levels.js";
+import { computeType } from "../../src/storage.js";
+import type { CodedGroup } from "./coded.js";
+import type { CodedTensors } from "./coded-tensors.js";
+import type { CodesForm } from "./rewire.js";
+
+/** What a place that is no stored tensor in this file needs, made once. */
+export class StoredCoding {
+	private readonly made = new Map<string, Value>();
+	private readonly first: Node | undefined;
+	readonly layout: CodedLayout;
+
+	constructor(
+		/** The value that held U; it now holds the codes. */
+		private readonly value: Value,
+		private readonly tensors: CodedTensors,
+		readonly group: CodedGroup,
+	) {
+		this.layout = group.layout;
+		this.first = value.graph.nodes[0];
+	}
+
+	get compute(): "float32" | "float16" {
+		return computeType(this.group.group.dtype);
+	}
+
+	get isOneBlock(): boolean {
+		return this.layout.blocks.length === 1;
+	}
+
+	/** Bytes of a row, if there is but one block. */
+	get rowBytes(): number {
+		return this.layout.blocks[0]?.rowBytes ?? 0;
+	}
+
+	get isPermuted(): boolean {
+		return this.tensors.positions !== undefined;
+	}
+
+	/** Nodes that depend on nothing but constants: an engine computes them once, when it loads the model. */
+	chain(): Chain {
+		return new Chain(this.value.graph, this.first, this.value.name);
+	}
+
+	once(key: string, make: (chain: Chain) => Value): Value {
+		const held = this.made.get(key) ?? make(this.chain());
+		this.made.set(key, held);
+		return held;
+	}
+
+	stored(key: Exclude<keyof CodedTensors, "right" | "rightT">): Value {
+		if (key === "codes") return this.value;
+		return this.once(key, () => {
+			const contents = this.tensors[key];
+			if (contents === undefined) throw new DistembError("internal", `"${this.value.name}" has no ${key}`);
+			const { dtype, dims, data } = contents;
+			return addConstant(this.value.graph, `${this.value.name}.${key}`, new Tensor(dtype, dims, data, this.value.tensor?.placement));
+		});
+	}
+
+	/** int64 [blocks, r], or [r] if there is but one block. */
+	table(key: "bytes" | "kinds"): Value {
+		return this.once(`${key} wide`, (chain) => {
+			const wide = chain.cast(this.stored(key), key === "bytes" ? "uint16" : "uint8", "int64", `${key}_wide`);
+			const scaled =
+				key === "bytes" ? wide : chain.add("Mul", [wide, chain.constant("int64", [BYTE_VALUES], "byte_values")], "kinds_start");
+			if (!this.isOneBlock) return scaled;
+			return chain.add("Reshape", [scaled, chain.constant("int64", [this.layout.rank], "columns")], `${key}_row`);
+		});
+	}
+
+	/** The rows of a block of U, [rows, its rank], or transposed. */
+	decoded(index: number, isTransposed: boolean): Value {
+		const rows = this.once(`rows ${index}`, (chain) => this.decodeBlock(chain, index));
+		if (!isTransposed) return rows;
+		return this.once(`columns ${index}`, (chain) =>
+			chain.add("Transpose", [rows], `block_${index}_T`, { attributes: { perm: ints([1, 0]) } }),
+		);
+	}
+
+	private decodeBlock(chain: Chain, index: number): Value {
+		const { rank } = this.blockAt(index);
+		const label = (what: string) => `block_${index}_${what}`;
+		const columnsOf = (key: "bytes" | "kinds") => {
+			if (this.isOneBlock) return this.table(key);
+			const row = chain.constant("int64", [this.layout.blocks.length - 1 - index], label(`${key}_row`), []);
+			const all = chain.add("Gather", [this.table(key), row], label(`all_${key}`), { attributes: { axis: int(0) } });
+			return rank === this.layout.rank ? all : this.part(chain, all, 0, rank, label(key));
+		};
+		const bytes = chain.add("Gather", [this.bytesOf(index), columnsOf("bytes")], label("column_bytes"), { attributes: { axis: int(1) } });
+		const entries = chain.add("Add", [chain.cast(bytes, "uint8", "int64", label("wide")), columnsOf("kinds")], label("entries"));
+		const values = chain.add("Gather", [this.stored("values"), entries], label("values"), { attributes: { axis: int(0) } });
+		const scales = chain.cast(this.scalesOf(index), "float16", "float32", label("scales_wide"));
+		const product = chain.add("Mul", [chain.cast(values, "float16", "float32", label("values_wide")), scales], label("decoded"));
+		return chain.cast(product, "float32", this.compute, label("cast"));
+	}
+
+	/** The codes and scales of the columns of one precision in a block, as MatMulNBits reads them; `kind`: the first of that precision. */
+	multiplied(index: number, kind: number, columns: number): { codes: Value; scales: Value; form: CodesForm } {
+		const block = this.blockAt(index);
+		const { count = 1 } = this.layout.kinds[kind] ?? {};
+		const bits = Math.log2(count);
+		const blocks = Math.ceil(columns / SPACED_COLUMNS);
+		const width = (blocks * SPACED_COLUMNS * bits) / 8;
+		const first = block.byteOf[block.kindOf.indexOf(kind)] ?? 0;
+		const form = { rows: block.rows, columns, bits, size: SPACED_COLUMNS };
+		const codes = this.once(`codes ${index} ${kind}`, (chain) => {
+			const label = (what: string) => `block_${index}_${bits}_bits_${what}`;
+			const numbers = (values: readonly number[], what: string) => chain.constant("int64", values, label(what));
+			const matrix = this.bytesOf(index);
+			const bounds = () => [numbers([first], "from"), numbers([first + width], "to"), numbers([1], "axis")];
+			const part = width === block.rowBytes ? matrix : chain.add("Slice", [matrix, ...bounds()], label("bytes"));
+			return chain.add("Reshape", [part, numbers([block.rows, blocks, width / blocks], "shape")], label("codes"));
+		});
+		const scales = this.once(`scales ${index} ${kind}`, (chain) => {
+			const label = `block_${index}_${bits}_bits_scales`;
+			const { values } = quantizerOf(count, "equal");
+			const step = (values[1] ?? 0) - (values[0] ?? 0);
+			// In float32: an engine without float16 products would not compute them once, and its operator misreads scales that are not constant.
+			const steps = chain.constant(
+				"float32",
+				Array.from({ length: blocks }, () => step),
+				`${label}_steps`,
+				[1, blocks],
+			);
+			const wide = chain.cast(this.scalesOf(index), "float16", "float32", `${label}_wide`);
+			return chain.cast(chain.add("Mul", [wide, steps], label), "float32", this.compute, `${label}_cast`);
+		});
+		return { codes, scales, form };
+	}
+
+	/** uint8 [rows, bytes of a row]: the codes of a block. */
+	private bytesOf(index: number): Value {
+		return this.once(`bytes ${index}`, (chain) => {
+			const { rows, rowBytes, start } = this.blockAt(index);
+			const flat = this.part(chain, this.stored("codes"), start, start + rows * rowBytes, `block_${index}_codes`);
+			return chain.add("Reshape", [flat, chain.constant("int64", [rows, rowBytes], `block_${index}_shape`)], `block_${index}_bytes_matrix`);
+		});
+	}
+
+	/** float16 [rows, 1]: the scales of a block. */
+	private scalesOf(index: number): Value {
+		return this.once(`scales ${index}`, (chain) => {
+			const { rows, first } = this.blockAt(index);
+			const label = `block_${index}_scales`;
+			const list = this.part(chain, this.stored("scales"), first, first + rows, label);
+			return chain.add("Reshape", [list, chain.constant("int64", [rows, 1], `${label}_shape`)], `block_${index}_scale_column`);
+		});
+	}
+
+	private part(chain: Chain, value: Value, from: number, to: number, label: string): Value {
+		if (this.isOneBlock) return value;
+		const bounds = [chain.constant("int64", [from], `${label}_from`), chain.constant("int64", [to], `${label}_to`)];
+		return chain.add("Slice", [value, ...bounds], label);
+	}
+
+	private blockAt(index: number): BlockLayout {
+		const block = this.layout.blocks[index];
+		if (block === undefined) throw new DistembError("internal", `there is no block ${index}`);
+		return block;
+	}
+
+	/** int64 [V]: place of each id. */
+	places(): Value {
+		return this.once("places", (chain) => {
+			const wide = chain.cast(this.stored("positions"), positionType(this.group.group.vocabulary.table.rows), "int64", "places_wide");
+			return chain.add("Reshape", [wide, chain.constant("int64", [-1], "places_shape")], "places");
+		});
+	}
+}

@@ -1,0 +1,85 @@
+// What the benchmarks of models without training share: one calibration, then smaller models written and measured one after the other.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { calibrate } from "../../passes/calibrate/index.js";
+import { locate } from "../../passes/locate/index.js";
+import { openPairs } from "../../src/data/pairs.js";
+import { openTokens } from "../../src/data/tokens.js";
+import { openBundle, StagedOutput } from "../../src/onnx/index.js";
+import { type PassRunner, runPass } from "../../src/pass.js";
+import type { Calibration, Located } from "../../src/state.js";
+import type { Corpus } from "../../src/training/corpus.js";
+import { loadedFrom, writeBundle } from "../../src/workspace.js";
+
+export const THREADS = 2;
+
+export const runnerOf = (): PassRunner => ({ threads: THREADS, seed: 0, records: [] });
+
+export function print(line: string): void {
+	process.stdout.write(`${line}\n`);
+}
+
+/** Of the model's vocabularies, in their order; `tokens`: predicted tokens that the moments are means over. */
+export async function calibrationsOf(model: string, train: string, tokens?: number): Promise<readonly Calibration[]> {
+	return await withBundle(model, async (bundle) => {
+		const runner = runnerOf();
+		const located = await runPass(locate({}), loadedFrom(bundle), runner);
+		const corpus = await corpusOf(train);
+		return (await runPass(calibrate(tokens === undefined ? { corpus } : { corpus, tokens }), located, runner)).calibrations;
+	});
+}
+
+/** The calibrations as those of the same vocabularies, located anew. */
+export function calibrationsFor({ vocabularies }: Located, calibrations: readonly Calibration[]): Calibration[] {
+	return vocabularies.flatMap((vocabulary, index) => {
+		const calibration = calibrations[index];
+		return calibration === undefined ? [] : [{ ...calibration, vocabulary }];
+	});
+}
+
+/** Writes what `make` makes of the model, hands its path to `measure`, and deletes it. */
+export async function withStudent<Made, Measured>(
+	model: string,
+	make: (located: Located, runner: PassRunner) => Promise<Made>,
+	measure: (student: string, made: Made) => Promise<Measured>,
+): Promise<Measured> {
+	const work = mkdtempSync(path.join(tmpdir(), "distemb-student-"));
+	try {
+		const student = path.join(work, path.basename(model));
+		const made = await withBundle(model, async (bundle) => {
+			const runner = runnerOf();
+			const done = await make(await runPass(locate({}), loadedFrom(bundle), runner), runner);
+			const staged = new StagedOutput(student, bundle.kind);
+			try {
+				await writeBundle(staged, bundle, student, { threads: THREADS });
+				await staged.commit(false);
+			} finally {
+				staged.discard();
+			}
+			return done;
+		});
+		return await measure(student, made);
+	} finally {
+		rmSync(work, { recursive: true, force: true });
+	}
+}
+
+async function corpusOf(train: string): Promise<Corpus> {
+	const origin = { special: { pad: 0, start: 0, mask: undefined, context: undefined }, generated: false, from: train };
+	if (train.endsWith(".safetensors")) {
+		const data = await openPairs([train]);
+		return { kind: "pairs", train: data, validation: data, test: data, ...origin };
+	}
+	const data = await openTokens([train]);
+	return { kind: "tokens", train: data, validation: data, test: data, ...origin };
+}
+
+async function withBundle<T>(model: string, work: (bundle: ReturnType<typeof openBundle>) => Promise<T>): Promise<T> {
+	const bundle = openBundle(model);
+	try {
+		return await work(bundle);
+	} finally {
+		bundle.close();
+	}
+}
