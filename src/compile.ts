@@ -1,7 +1,7 @@
 // The pipeline: the whole story on one screen.
 import { calibrate } from "../passes/calibrate/index.js";
 import { distill } from "../passes/distill/index.js";
-import { codingSearches, factorize, plainTables, plannedRanks, plannedTables } from "../passes/factorize/index.js";
+import { canBeCoded, codingSearches, factorize, plainTables, plannedRanks, plannedTables } from "../passes/factorize/index.js";
 import { locate } from "../passes/locate/index.js";
 import { quantize } from "../passes/quantize/index.js";
 import { reconstruct } from "../passes/reconstruct/index.js";
@@ -59,11 +59,12 @@ export async function compile(input: string, output: string, options: CompileOpt
 }
 
 async function runPipeline(bundle: Bundle, input: string, output: string, staged: StagedOutput | undefined, given: CompileOptions) {
-	const options = resolveOptions(given);
-	const runner = runnerFor(options, options.seed);
+	const asked = resolveOptions(given);
+	const runner = runnerFor(asked, asked.seed);
 	const facts = factsOf(bundle, input);
 
-	const located = await runPass(locate(options), loadedFrom(bundle), runner);
+	const located = await runPass(locate(asked), loadedFrom(bundle), runner);
+	const options = given.dtype === "auto" && !canBeCoded(located) ? ({ ...asked, dtype: "int8" } as const) : asked;
 	const report = { ...inspectReport(located, facts), tool: TOOL, options: givenOptions(given) };
 	const original = takeOriginal(located, facts);
 	const sized = { ...options, fileBytes: facts.bytes };

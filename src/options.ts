@@ -101,7 +101,7 @@ export interface CompileOptions extends LocateOptions, SizeOptions, DataOptions,
 	readonly method?: Method | undefined;
 	/**
 	 * Precision of the left factor; default: as the table is stored. `mixed`: as many bits for each column of each block of rows as pay;
-	 * `auto`: the best for the bytes, which is `mixed`.
+	 * `auto`: the best for the bytes, which is `mixed`, or `int8` in operator sets before 11.
 	 */
 	readonly dtype?: FactorDType | undefined;
 	/** Most blocks of rows with bits of their own, for `mixed`; 1: all rows alike. Default `auto`. */

@@ -29,6 +29,15 @@ describe("compile", () => {
 		expect(report.passes.map(({ name }) => name)).toEqual(order);
 	});
 
+	it.each([
+		["ir3-opset7-twin", "int8"],
+		["p01-matmul-transposed-twin", "mixed"],
+	])("takes_the_precision_that_the_operator_set_of_%s_allows", async (name, dtype) => {
+		const input = path.join(FIXTURES, `patterns/${name}.onnx`);
+		const report = await compile(input, path.join(work, "out.onnx"), { dtype: "auto", ratio: 1.1, allowLarger: true, method: "svd" });
+		expect(report.factors.map((factor) => factor.dtype)).toEqual([dtype]);
+	});
+
 	it("gives_what_was_found_done_and_measured", async () => {
 		const out = path.join(work, "out.onnx");
 		const report = await compile(MODEL, out, { rank: 4, seed: 7, method: "svd" });

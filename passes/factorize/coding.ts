@@ -1,6 +1,6 @@
 // Decides how a vocabulary is coded: its basis, its blocks and their bits, for a number of bytes and a calibration.
-import { allocate, type CodedBlock } from "../../src/linalg/allocate.js";
-import { type Basis, type Importance, intervalLosses, roundingLosses, sharedBasis } from "../../src/linalg/basis.js";
+import { type Allocation, allocate, type CodedBlock, uniformly } from "../../src/linalg/allocate.js";
+import { type Basis, basesOf, type Importance, intervalLosses, roundingLosses } from "../../src/linalg/basis.js";
 import { codedBytes, layoutOf } from "../../src/linalg/coding.js";
 import { LEVEL_COUNTS, type Spacing } from "../../src/linalg/levels.js";
 import { PLAIN_BITS, plainBytes, roundPlain } from "../../src/linalg/plain.js";
@@ -69,7 +69,7 @@ export async function searchCoding(
 	const { table } = vocabulary;
 	const { signal, seed, spacing, onProgress } = options;
 	const importance = importanceOf(vocabulary, side, calibration);
-	const basis = await sharedBasis(table, importance, products, { seed, signal, onProgress: (part) => onProgress?.(part / 2) });
+	const { shared: basis, own } = await basesOf(table, importance, products, { seed, signal, onProgress: (part) => onProgress?.(part / 2) });
 	const sorted = positionsBy(importance.rowWeights);
 	const orders = [sorted, undefined];
 	const ends = rangeEnds(table.rows);
@@ -80,27 +80,31 @@ export async function searchCoding(
 	const plain = options.plain === true ? await plainTables(table, basis, importance, products, signal) : [];
 	const most = options.blocks === "auto" ? MOST_BLOCKS : options.blocks;
 	const within = (budget: number): PlannedCoding | undefined => {
-		let best: PlannedCoding | undefined;
-		for (const [index, positions] of orders.entries()) {
-			const permuted = positions !== undefined && most > 1;
-			for (const levels of LEVEL_SETS[spacing]) {
+		const candidates: PlannedCoding[] = [];
+		const add = (allocation: Allocation | undefined, rotation: Basis, positions: Uint32Array | undefined) => {
+			if (allocation === undefined) return;
+			const { blocks, rank, bytes, loss } = allocation;
+			const { rowWeights } = importance;
+			const coding = { positions, blocks, spacing, basis: rotation, rowWeights, predictedLoss: loss, calibrated: calibration?.source };
+			candidates.push({ coding, rank, bytes });
+		};
+		for (const levels of LEVEL_SETS[spacing]) {
+			const optionsFor = (permuted: boolean) => {
 				const bytesOf = (blocks: readonly CodedBlock[], rank: number) =>
 					codedBytes(layoutOf(blocks, rank, spacing), table.rows, table.cols, permuted);
-				const allocation = allocate(found[index] ?? [], { budget, levels, spacing, blocks: most, bytesOf });
-				if (allocation === undefined || (best !== undefined && best.coding.predictedLoss <= allocation.loss)) continue;
-				const coding: Coding = {
-					positions: permuted ? positions : undefined,
-					blocks: allocation.blocks,
-					spacing,
-					basis,
-					rowWeights: importance.rowWeights,
-					predictedLoss: allocation.loss,
-					calibrated: calibration?.source,
-				};
-				best = { coding, rank: allocation.rank, bytes: allocation.bytes };
+				return { budget, levels, spacing, blocks: most, bytesOf };
+			};
+			for (const [index, positions] of orders.entries()) {
+				const permuted = positions !== undefined && most > 1;
+				add(allocate(found[index] ?? [], optionsFor(permuted)), basis, permuted ? positions : undefined);
 			}
+			// The table as it is, rounded: never worse than a quantizer alone.
+			add(uniformly(table.rows, own.losses, optionsFor(false)), own, undefined);
 		}
-		return best;
+		return candidates.reduce<PlannedCoding | undefined>(
+			(best, one) => (best === undefined || one.coding.predictedLoss < best.coding.predictedLoss ? one : best),
+			undefined,
+		);
 	};
 	return { vocabulary, side, within, plain };
 }

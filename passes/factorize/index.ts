@@ -121,6 +121,12 @@ export async function codingSearches(
 /** Gather takes bytes and negative axes from this operator set on. */
 const LEAST_CODED_OPSET = 11;
 
+/** Whether columns of different precision can be written, in every file that reads a vocabulary. */
+export function canBeCoded({ vocabularies }: Located): boolean {
+	const files = vocabularies.flatMap(({ lookups, projections }) => [...lookups, ...projections].map(({ file }) => file));
+	return files.every(({ model }) => model.opset >= LEAST_CODED_OPSET);
+}
+
 function requireBytes({ model, name }: ModelFile): void {
 	if (model.opset >= LEAST_CODED_OPSET) return;
 	throw new DistembError("refused", `operator set ${model.opset} cannot read columns of different precision`, {

@@ -52,7 +52,15 @@ export function allocate(intervals: readonly Interval[], options: AllocateOption
 		if (merged.length % 4 === 0 || merged.length <= options.blocks) found = fitted(merged, options);
 	}
 	const plain = options.levels.map((count) => uniform(intervals, count, options)).filter(({ bytes }) => bytes <= options.budget);
-	const candidates = found === undefined ? plain : [found.allocation, ...plain];
+	return leastOf(found === undefined ? plain : [found.allocation, ...plain]);
+}
+
+/** One precision for all columns of one block, which are as many as there are `losses`; undefined if no level fits the budget. */
+export function uniformly(rows: number, losses: Float64Array, options: AllocateOptions): Allocation | undefined {
+	return leastOf(options.levels.map((count) => uniform([{ rows, losses }], count, options)).filter(({ bytes }) => bytes <= options.budget));
+}
+
+function leastOf(candidates: readonly Allocation[]): Allocation | undefined {
 	return candidates.reduce<Allocation | undefined>((best, one) => (best === undefined || one.loss < best.loss ? one : best), undefined);
 }
 

@@ -21,8 +21,14 @@ export interface Basis {
 	readonly right: Float32Array;
 	/** d×d row-major. */
 	readonly factor: Float64Array;
-	/** What is lost with each column, in nats; descending. */
+	/** What is lost with each column, in nats; descending. In the table's own columns they do not add up: errors of different columns do. */
 	readonly losses: Float64Array;
+}
+
+/** The basis, and the table's own columns, each scaled to a weighted mean square of 1. */
+export interface Bases {
+	readonly shared: Basis;
+	readonly own: Basis;
 }
 
 export interface BasisOptions {
@@ -32,16 +38,18 @@ export interface BasisOptions {
 }
 
 /** With G = L·Lᵀ: the eigenvectors V of LᵀEᵀΩEL give U = E·L·V·S⁻¹ and W = S·Vᵀ·L⁻¹. One pass over the rows. Throws like `lowRank`. */
-export async function sharedBasis(
+export async function basesOf(
 	source: RowSource,
 	{ rowWeights, metric }: Importance,
 	products: DenseProducts,
 	options: BasisOptions = {},
-): Promise<Basis> {
+): Promise<Bases> {
 	const { cols: d } = source;
 	const { seed = LOW_RANK_DEFAULTS.seed, signal, onProgress } = options;
 	const gram = await gramMatrix(source, products, { rowWeights, signal, onProgress });
 	throwIfAborted(signal);
+	const total = rowWeights.reduce((sum, weight) => sum + weight, 0) || 1;
+	const own = ownBasis(gram, metric, d, total);
 	const square = { rows: d, inner: d, columns: d };
 	const root = metric === undefined ? undefined : ridgedCholesky(metric, d, LOW_RANK_DEFAULTS.ridge);
 	let whitened = gram;
@@ -53,7 +61,6 @@ export async function sharedBasis(
 	const mapped =
 		root === undefined ? vectors.slice() : await products.multiply(vectors, root, { ...square, transposeB: true }, new Float64Array(d * d));
 	if (root !== undefined) solveRows(root, d, vectors, d);
-	const total = rowWeights.reduce((sum, weight) => sum + weight, 0) || 1;
 	const right = new Float32Array(d * d);
 	const least = Math.sqrt(Math.max(0, values[0] as number) / total) * 1e-4;
 	for (let k = 0; k < d; k++) {
@@ -63,7 +70,21 @@ export async function sharedBasis(
 			vectors[k * d + j] = (vectors[k * d + j] as number) * scale;
 		}
 	}
-	return { right, factor: vectors, losses: values.map((value) => Math.max(0, value) / 2) };
+	return { shared: { right, factor: vectors, losses: values.map((value) => Math.max(0, value) / 2) }, own };
+}
+
+/** An error in column j alone costs ½ G_jj times its weighted square. */
+function ownBasis(gram: Float64Array, metric: Float64Array | undefined, d: number, total: number): Basis {
+	const [right, factor] = [new Float32Array(d * d), new Float64Array(d * d)];
+	const losses = new Float64Array(d);
+	for (let j = 0, at = 0; j < d; j++, at += d + 1) {
+		const square = Math.max(0, gram[at] as number);
+		const scale = Math.sqrt(square / total) || 1;
+		right[at] = 1 / scale;
+		factor[at] = scale;
+		losses[j] = (square * (metric?.[at] ?? 1)) / 2;
+	}
+	return { right, factor, losses };
 }
 
 /**

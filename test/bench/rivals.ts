@@ -1,6 +1,6 @@
 // Other ways to make a table small, to compare with: each gives the table that a runtime would read and the bytes that it would be stored in.
 import { importanceOf } from "../../passes/factorize/coding.js";
-import { type Importance, roundingLosses, sharedBasis } from "../../src/linalg/basis.js";
+import { basesOf, type Importance, roundingLosses } from "../../src/linalg/basis.js";
 import { ridgedCholesky, solveRows, solveRowsTransposed } from "../../src/linalg/cholesky.js";
 import { gramMatrix } from "../../src/linalg/gram.js";
 import { PLAIN_GROUP, plainBytes, roundPlain } from "../../src/linalg/plain.js";
@@ -150,7 +150,7 @@ export async function predictedLoss(
 ) {
 	const { table } = vocabulary;
 	const importance = importanceOf(vocabulary, "both", calibration);
-	const basis = await sharedBasis(table, importance, products);
+	const { shared: basis } = await basesOf(table, importance, products);
 	let at = 0;
 	const replace = (rows: Float32Array) => {
 		rows.set(values.subarray(at, at + rows.length));

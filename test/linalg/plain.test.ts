@@ -1,6 +1,6 @@
 // Tables of whole numbers in groups: their bytes, their rounding, and what its errors are predicted to cost.
 import { afterAll, describe, expect, it } from "vitest";
-import { roundingLosses, sharedBasis } from "../../src/linalg/basis.js";
+import { basesOf, roundingLosses } from "../../src/linalg/basis.js";
 import { plainBytes, roundPlain } from "../../src/linalg/plain.js";
 import { rowsOf } from "../../src/linalg/rows.js";
 import { normal, uniform } from "../../src/random.js";
@@ -49,7 +49,7 @@ describe("roundingLosses", () => {
 		const total = weights.reduce((sum, weight) => sum + weight, 0);
 		const importance = { rowWeights: weights.map((weight) => weight / total), metric };
 		const source = rowsOf(table, rows, cols);
-		const basis = await sharedBasis(source, importance, products);
+		const { shared: basis } = await basesOf(source, importance, products);
 		const round = (values: Float32Array) => roundPlain(values, cols, 4);
 		const drop = (values: Float32Array) => values.fill(0);
 		const [rounded, dropped] = await roundingLosses(source, basis, importance, [round, drop], products);
