@@ -64,7 +64,7 @@ async function buildModel(planned: PlannedModel, options: BuildOptions): Promise
 		const record = await readRecord(output);
 		const reason = (await reasonToBuild(record, origin, planned)) ?? (options.force === true ? "forced" : undefined);
 		if (reason === undefined && typeof record === "object") return { ...facts, status: "up-to-date", report: record.report };
-		await makeFolderOf(output);
+		for (const file of [output, planned.options.report]) if (file !== undefined) await makeFolderOf(file);
 		const report = await compile(input, output, {
 			...planned.options,
 			...(threads === undefined ? {} : { threads }),

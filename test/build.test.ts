@@ -105,16 +105,37 @@ describe("a_model", () => {
 		expect(existsSync(inWork("dist/folder/notes.txt"))).toBe(true);
 	});
 
+	/** Token ids of a vocabulary of 24. */
+	function writeIds(name: string): void {
+		const rows = Array.from({ length: 40 }, (_, row) => Array.from({ length: 16 }, (_, index) => (row * 7 + index * 3) % 24));
+		writeFileSync(inWork(name), rows.map((ids) => `${JSON.stringify(ids)}\n`).join(""));
+	}
+
 	it("depends_on_the_contents_of_its_data", async () => {
-		const ids = Array.from({ length: 40 }, (_, row) =>
-			JSON.stringify(Array.from({ length: 16 }, (_, index) => (row * 7 + index * 3) % 24)),
-		);
-		writeFileSync(inWork("ids.jsonl"), `${ids.join("\n")}\n`);
+		writeIds("ids.jsonl");
 		const model: ModelConfig = { input: "model.onnx", output: "small.onnx", rank: 4, distill: false, data: ["ids.jsonl"] };
 		expect(await outcome(model)).toBe("built: new");
 		expect(await outcome(model)).toBe("up-to-date");
 		appendFileSync(inWork("ids.jsonl"), "[1, 2, 3]\n");
 		expect(await outcome(model)).toBe("built: ids.jsonl changed");
+	});
+
+	it("goes_on_with_the_training_that_an_interruption_left_where_that_is_asked_for", async () => {
+		writeIds("ids.jsonl");
+		const training = { rank: 4, steps: 20, batch: 2, length: 8, train: "factors", data: ["ids.jsonl"] } as const;
+		const model: ModelConfig = { input: "model.onnx", output: "small.onnx", ...training };
+		expect(await outcome({ ...model, output: "whole.onnx" })).toBe("built: new");
+		const abort = new AbortController();
+		const interrupted = buildOf(
+			{ small: model },
+			{ signal: abort.signal, onProgress: ({ pass, note = "" }) => pass === "distill" && note.startsWith("step") && abort.abort() },
+		);
+		await expect(interrupted).rejects.toMatchObject({ code: "interrupted", hint: "go on with the same command and --resume" });
+		expect(readdirSync(inWork("small.onnx.checkpoint"))).toEqual(["checkpoint.safetensors"]);
+		expect(await outcome({ ...model, lr: 0.5 }, { resume: true })).toMatch(/^failed: was made with --lr left out, not 0\.5/);
+		expect(await outcome(model, { resume: true })).toBe("built: new");
+		expect(readFileSync(inWork("small.onnx")).equals(readFileSync(inWork("whole.onnx")))).toBe(true);
+		expect(existsSync(inWork("small.onnx.checkpoint"))).toBe(false);
 	});
 });
 
