@@ -1,8 +1,8 @@
 // What one decoded token costs (batch 1, with past) before and after: the projection alone, the whole graph, load, memory; in Node.js and in
 // onnxruntime-web's WASM backend, in headless Chromium.
 // usage: node dist/test/bench/decode.js ORIGINAL.onnx RESULT.onnx... [--past 64] [--rounds 50] [--threads 1] [--in node,wasm]
-// The graphs must take one token and a past: a language model with past, a translator's decoder for steps. Prints a Markdown table; times are
-// medians, measured in turns.
+// The graphs must take one token and a past: a language model with past, a translator's decoder for steps. Prints a Markdown table. Models are
+// timed in turns; of each one's times the least counts: on a machine that others use too, the rest tells of them.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -171,7 +171,7 @@ function timed(session: Session, feeds: Feeds): Timed {
 	};
 }
 
-/** Medians, after a few runs that are not counted; a few runs of each in turns, so that what disturbs one disturbs all. */
+/** The least of each, after a few runs that are not counted; a few runs of each in turns, so that what disturbs one disturbs all. */
 async function inTurns(all: readonly Timed[]): Promise<number[]> {
 	const IN_A_ROW = 5;
 	for (const each of all) await each(3);
@@ -179,7 +179,7 @@ async function inTurns(all: readonly Timed[]): Promise<number[]> {
 	for (let round = 0; round < ROUNDS; round += IN_A_ROW) {
 		for (const [index, each] of all.entries()) times[index]?.push(...(await each(IN_A_ROW)));
 	}
-	return times.map((list) => list.sort((a, b) => a - b)[list.length >> 1] ?? Number.NaN);
+	return times.map((list) => Math.min(...list));
 }
 
 /** @param times of heads and whole models in turn */
