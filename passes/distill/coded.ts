@@ -1,7 +1,7 @@
 // Factors that will be written as codes: the student reads them rounded while gradients act on the float ones.
 import { fromHalves } from "../../src/ir/halves.js";
 import { leastSquares } from "../../src/linalg/refit.js";
-import { Rounding, roundRight, scalesOf, weighingOf } from "../../src/linalg/rounding.js";
+import { largest, Rounding, roundRight, scalesOf, weighingOf } from "../../src/linalg/rounding.js";
 import type { RowScales } from "../../src/linalg/row-coder.js";
 import type { PassContext } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
@@ -120,18 +120,27 @@ function show(
 	const cols = right.initial.length / rank;
 	const own = unscaled(right, values.get(right.value.name) ?? new Float32Array(0));
 	const w = isTurned(right) ? transposed(own, cols, rank) : own;
-	const by = weighingOf(w, rank);
-	const rounded = fromHalves(roundRight(w, by.gauge), "float16").map((value) => value * by.gauge);
-	seen.get(right.value.name)?.set(scaled(right, isTurned(right) ? transposed(rounded, rank, cols) : rounded, scalesIn(right, rank)));
 	const [from, to] = [values, seen].map((arrays) => arrays.get(left.value.name) ?? new Float32Array(0)) as [Float32Array, Float32Array];
 	const [tile, columns] = [new Float32Array(TILE * rank), scalesIn(left, rank)];
-	for (let first = 0; first < rows; first += TILE) {
-		const last = Math.min(rows, first + TILE);
-		takeRows(from, tile, { first, last, rows, columns, turned: isTurned(left) });
+	const eachTile = (work: (first: number, last: number) => void) => {
+		for (let first = 0; first < rows; first += TILE) {
+			const last = Math.min(rows, first + TILE);
+			takeRows(from, tile, { first, last, rows, columns, turned: isTurned(left) });
+			work(first, last);
+		}
+	};
+	let most = 0;
+	eachTile((first, last) => {
+		most = Math.max(most, largest(tile.subarray(0, (last - first) * rank)));
+	});
+	const by = weighingOf(w, rank, most);
+	const rounded = fromHalves(roundRight(w, by.gauge), "float16").map((value) => value * by.gauge);
+	seen.get(right.value.name)?.set(scaled(right, isTurned(right) ? transposed(rounded, rank, cols) : rounded, scalesIn(right, rank)));
+	eachTile((first, last) => {
 		if (anew) rounding.scale(tile, first, last, by, scales);
 		rounding.round(tile, first, last, scales);
 		putRows(tile, to, { first, last, rows, columns, turned: isTurned(left) });
-	}
+	});
 }
 
 function scalesIn({ scales }: Parameter, rank: number): Float64Array {

@@ -3,6 +3,7 @@ import { DistembError } from "../../src/errors.js";
 import type { DType } from "../../src/ir/dtype.js";
 import { fromHalves, toHalves } from "../../src/ir/halves.js";
 import { dataOf, type TensorData } from "../../src/ir/tensor.js";
+import { halfGauge } from "../../src/linalg/half-gauge.js";
 import type { FactorGroup } from "../../src/state.js";
 import { computeType, type Operators, type Role, type Storage } from "../../src/storage.js";
 import { type Codes, largest, type RowCoder, roomForScales, rowCoder, type Scales } from "./codes.js";
@@ -132,22 +133,11 @@ function scaled(values: Float32Array, factor: number): Float32Array {
 	return factor === 1 ? values : values.map((value) => value * factor);
 }
 
-/** Largest finite float16, and a bound below which many entries would be subnormal. */
-const HALF_LARGEST = 65504;
-const HALF_SMALL = 2 ** -10;
-
-/**
- * U·W = (sU)·(W/s): a power of two s that brings both factors into the range of float16, 1 if they are in it already.
- * Rounding is not touched by it.
- */
+/** The scale of {@link halfGauge}, 1 where that will do. */
 function gaugeOf(source: FactorSource, group: FactorGroup): number {
-	const left = source.largestLeft();
-	const right = largest(source.right());
-	const fits = (most: number) => most === 0 || (most <= HALF_LARGEST / 2 && most >= HALF_SMALL);
-	if (fits(left) && fits(right)) return 1;
-	const gauge = left === 0 || right === 0 ? 1 : 2 ** Math.round(Math.log2(Math.sqrt(right / left)));
-	if (left * gauge <= HALF_LARGEST && right / gauge <= HALF_LARGEST) return gauge;
-	throw new DistembError("refused", `the factors of "${group.vocabulary.name}" exceed the range of float16`, {
+	const gauge = halfGauge(source.largestLeft(), largest(source.right()), 1);
+	if (gauge !== undefined) return gauge;
+	throw new DistembError("refused", `the factors of "${group.vocabulary.name}" are out of the range of float16`, {
 		hint: "use --dtype float32",
 	});
 }

@@ -5,6 +5,7 @@ import { allGraphs, allNodes } from "../../src/ir/walk.js";
 import type { Pass, PassContext } from "../../src/pass.js";
 import { type MadeRun, type MadeRuns, runOnMadeInputs } from "../../src/runtime/attempts.js";
 import { openMapped } from "../../src/runtime/mapped.js";
+import { isFloatType, reader } from "../../src/runtime/numbers.js";
 import { type EngineTensor, openSession, type Session } from "../../src/runtime/session.js";
 import { sourceInput } from "../../src/runtime/trace.js";
 import type { ModelFile, OutputComparison, Quantized, Verdict, Verified, Vocabulary } from "../../src/state.js";
@@ -26,7 +27,8 @@ const ALLOWANCE = 300e6;
 /**
  * The pass that runs each file's original and result, one after the other, on inputs made from the graph's signature.
  * A model that the engine cannot run gets a verdict with the reason and no error.
- * @throws DistembError `internal` if a result does not load, does not run, or gives other shapes where the original runs
+ * @throws DistembError `refused` if a result gives NaN or infinity where the original gives finite numbers; `internal` if it does not
+ * load, does not run, or gives other shapes where the original runs
  */
 export function verify(options: VerifyOptions): Pass<Quantized, Verified> {
 	return {
@@ -93,12 +95,14 @@ async function compareResult(
 ): Promise<OutputComparison[]> {
 	const sizes = vocabularySizes(file, vocabularies);
 	const comparisons: OutputComparison[] = [];
+	let overflowing: string | undefined;
 	try {
 		const lean = weightBytes(file.model) > LARGE;
 		await withSession(openSession(resultPath, { threads, lean, arena: !lean }), async (session) => {
 			for (const { label, feeds, outputs } of runs) {
 				const results = await session.run(feeds, Object.keys(outputs));
 				for (const [output, original] of Object.entries(outputs)) {
+					if (isAllFinite(original) && !isAllFinite(results[output])) overflowing ??= output;
 					const difference = differenceOf(output, original, results[output], sizes.has(original.dims.at(-1) ?? 0));
 					comparisons.push({ file: file.name, output, inputs: label, ...difference });
 				}
@@ -109,7 +113,19 @@ async function compareResult(
 		const message = `the result differs in kind from the original, which runs: ${cause.toLine()}`;
 		throw new DistembError("internal", message, { at: file.name, hint: "please report this with the model's structure", cause });
 	}
+	if (overflowing !== undefined) {
+		const message = `output "${overflowing}" of the result holds NaN or infinity where the original's is finite`;
+		throw new DistembError("refused", message, { at: file.name, hint: "use --dtype float32, or a larger rank" });
+	}
 	return comparisons;
+}
+
+/** True for types that are no floats; false for what is missing. */
+function isAllFinite(tensor: EngineTensor | undefined): boolean {
+	if (tensor === undefined || !isFloatType(tensor.dtype)) return tensor !== undefined;
+	const number = reader(tensor);
+	for (let index = 0; index < tensor.data.length; index++) if (!Number.isFinite(number(index))) return false;
+	return true;
 }
 
 /** As {@link compareOutputs}, with the output's name in the error. */

@@ -31,6 +31,9 @@ export interface Bases {
 	readonly own: Basis;
 }
 
+/** Columns of a smaller root mean square are not brought to 1: the factor that does would leave float32. */
+const SMALLEST = 2 ** -100;
+
 export interface BasisOptions {
 	readonly seed?: number | undefined;
 	readonly signal?: AbortSignal | undefined;
@@ -62,9 +65,9 @@ export async function basesOf(
 		root === undefined ? vectors.slice() : await products.multiply(vectors, root, { ...square, transposeB: true }, new Float64Array(d * d));
 	if (root !== undefined) solveRows(root, d, vectors, d);
 	const right = new Float32Array(d * d);
-	const least = Math.sqrt(Math.max(0, values[0] as number) / total) * 1e-4;
+	const least = Math.max(SMALLEST, Math.sqrt(Math.max(0, values[0] as number) / total) * 1e-4);
 	for (let k = 0; k < d; k++) {
-		const scale = Math.max(least, Math.sqrt(Math.max(0, values[k] as number) / total)) || 1;
+		const scale = Math.max(least, Math.sqrt(Math.max(0, values[k] as number) / total));
 		for (let j = 0; j < d; j++) {
 			right[j * d + k] = (mapped[k * d + j] as number) / scale;
 			vectors[k * d + j] = (vectors[k * d + j] as number) * scale;

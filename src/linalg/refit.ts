@@ -43,6 +43,8 @@ export async function leastSquares(
 	const targets = new Float64Array(cols * rank);
 	for (let row = 0; row < rank; row++) square.set(gram.subarray(row * width, row * width + rank), row * rank);
 	for (let row = 0; row < cols; row++) targets.set(gram.subarray((rank + row) * width, (rank + row) * width + rank), row * rank);
+	// Where U is zero every W fits as well as another.
+	if (square.every((value) => value === 0)) return new Float32Array(rank * cols);
 	const root = ridgedCholesky(square, rank, RIDGE);
 	solveRowsTransposed(root, rank, targets, cols);
 	solveRows(root, rank, targets, cols);

@@ -1,9 +1,10 @@
 // Rows of U as codes of different precision, one scale a row.
-import { throwIfAborted } from "../errors.js";
+import { DistembError, throwIfAborted } from "../errors.js";
 import { fromFloat16, toFloat16 } from "../ir/elements.js";
 import { toHalves } from "../ir/halves.js";
 import type { Coding } from "../state.js";
 import { BYTE_VALUES, type CodedLayout, layoutOf } from "./coding.js";
+import { halfGauge } from "./half-gauge.js";
 import { quantizerOf } from "./levels.js";
 import { type RowCoder, type RowScales, rowCoder, type Weighing } from "./row-coder.js";
 
@@ -50,7 +51,9 @@ export class Rounding {
 	/** The same factors give the same codes. */
 	encode({ left, right }: FloatFactors, signal?: AbortSignal): RoundedRows {
 		const { layout, rank, rows } = this;
-		const by = weighingOf(right, rank);
+		let most = 0;
+		for (let first = 0; first < rows; first += ROWS) most = Math.max(most, largest(left(first, Math.min(rows, first + ROWS))));
+		const by = weighingOf(right, rank, most);
 		const { gauge } = by;
 		const codes = new Uint8Array(layout.bytes);
 		const rowScales = scalesOf(rows);
@@ -114,9 +117,20 @@ export function scalesOf(rows: number): RowScales {
 	return { divisors: new Float32Array(rows), factors: new Float32Array(rows) };
 }
 
-/** What an error in each column of U costs beside W. */
-export function weighingOf(right: Float32Array, rank: number): Weighing {
-	return { gauge: gaugeOf(right), weights: norms(right, rank) };
+/**
+ * What an error in each column of U costs beside W.
+ * @param largestLeft largest magnitude in U
+ * @throws DistembError `refused` if halves cannot hold scales and W
+ */
+export function weighingOf(right: Float32Array, rank: number, largestLeft: number): Weighing {
+	return { gauge: gaugeOf(largestLeft, largest(right)), weights: norms(right, rank) };
+}
+
+/** The largest magnitude in `values`. */
+export function largest(values: Float32Array): number {
+	let most = 0;
+	for (let index = 0; index < values.length; index++) most = Math.max(most, Math.abs(values[index] as number));
+	return most;
 }
 
 /** W over the gauge, as it is stored. */
@@ -146,10 +160,16 @@ function byteValues({ kinds, spacing }: CodedLayout): Uint16Array {
 	return values;
 }
 
-/** A power of two near the largest entry of W: W over it is in the range of float16, and the scales take it up. */
-function gaugeOf(right: Float32Array): number {
-	const most = right.reduce((held, value) => Math.max(held, Math.abs(value)), 0);
-	return most > 0 ? 2 ** Math.round(Math.log2(most)) : 1;
+/** No scale is more than twice the largest entry of its row. */
+const LARGEST_SCALE = 2;
+
+/** A power of two near the largest entry of W, so that W over it is near 1 and the scales take it up; another where these would leave float16. */
+function gaugeOf(left: number, right: number): number {
+	const gauge = halfGauge(LARGEST_SCALE * left, right, right > 0 ? 2 ** Math.round(Math.log2(right)) : 1);
+	if (gauge !== undefined) return gauge;
+	throw new DistembError("refused", "the table is out of the range of float16, in which scales and the right factor are stored", {
+		hint: "use --dtype float32",
+	});
 }
 
 /** ‖w_k‖² of each row of W: what an error in a column of U costs. */

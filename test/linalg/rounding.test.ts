@@ -1,7 +1,7 @@
 // Rows of U rounded to codes: what is encoded, what is read, and scales that are kept.
 import { describe, expect, it } from "vitest";
 import { fromFloat16 } from "../../src/ir/elements.js";
-import { Rounding, scalesOf, weighingOf } from "../../src/linalg/rounding.js";
+import { largest, Rounding, scalesOf, weighingOf } from "../../src/linalg/rounding.js";
 import { normal } from "../../src/random.js";
 import type { Coding } from "../../src/state.js";
 
@@ -30,7 +30,7 @@ const encode = (rows: Float32Array) => rounding.encode({ right, left: (start, en
 /** Rounded in place, by new scales or by those that were chosen for other rows. */
 function round(rows: Float32Array, chosenFor = rows) {
 	const scales = scalesOf(V);
-	const by = weighingOf(right, R);
+	const by = weighingOf(right, R, largest(left));
 	rounding.scale(chosenFor, 0, V, by, scales);
 	const rounded = rows.slice();
 	rounding.round(rounded, 0, V, scales);
@@ -65,7 +65,7 @@ describe("Rounding", () => {
 	});
 
 	it("goes_on_with_kept_scales_nearly_as_well_as_with_new_ones", () => {
-		const gauge = weighingOf(right, R).gauge;
+		const gauge = weighingOf(right, R, largest(left)).gauge;
 		const moved = left.map((value, at) => value + 0.01 * (draw(1, at + 5)[0] ?? 0));
 		const [anew, kept, foreign] = [round(moved), round(moved, left), round(moved, draw(V * R, 9))];
 		const error = (rounded: Float32Array) =>
