@@ -45,8 +45,8 @@ const LEAST_SHARE = 0.9;
  * @throws DistembError `input` if the file is missing or not understood, or does not fit `rows`
  */
 export async function openTokenizer(file: string, rows?: number): Promise<TextTokenizer> {
-	const library = await load(file);
-	const size = highestId(library.get_vocab()) + 1;
+	const library = guarded(await load(file), file);
+	const size = highestId(library.get_vocab(), file) + 1;
 	if (rows !== undefined) checkTokenizerSize({ file, size }, rows);
 	const conventions = await readConventions(file, (token) => library.token_to_id(token));
 	const ids = (text: string, special: boolean) => library.encode(text, { add_special_tokens: special }).ids;
@@ -81,18 +81,48 @@ async function load(file: string): Promise<Library> {
 	try {
 		return new Tokenizer({ added_tokens: [], ...description }, config) as unknown as Library;
 	} catch (cause) {
-		const reason = cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause);
-		throw new DistembError("input", `is no tokenizer that is understood: ${reason}`, {
-			at: file,
-			hint: "give the model's tokenizer.json, or token ids instead of text",
-			cause,
-		});
+		throw notUnderstood(file, cause);
 	}
 }
 
-function highestId(vocabulary: ReadonlyMap<string, number>): number {
+function notUnderstood(file: string, cause: unknown): DistembError {
+	const reason = cause instanceof Error ? (cause.message.split("\n")[0] ?? "") : String(cause);
+	return new DistembError("input", `is no tokenizer that is understood: ${reason}`, {
+		at: file,
+		hint: "give the model's tokenizer.json, or token ids instead of text",
+		cause,
+	});
+}
+
+/** What the library finds wrong with a file only when it is used is the file's fault too. */
+function guarded(library: Library, file: string): Library {
+	const attempt = <T>(work: () => T): T => {
+		try {
+			return work();
+		} catch (cause) {
+			throw notUnderstood(file, cause);
+		}
+	};
+	return {
+		encode: (text, options) => attempt(() => library.encode(text, options)),
+		decode: (ids, options) => attempt(() => library.decode(ids, options)),
+		token_to_id: (token) => attempt(() => library.token_to_id(token)),
+		id_to_token: (id) => attempt(() => library.id_to_token(id)),
+		get_vocab: () => attempt(() => library.get_vocab()),
+	};
+}
+
+/** @throws DistembError `input` that names the first token whose id is none */
+function highestId(vocabulary: ReadonlyMap<string, unknown>, file: string): number {
 	let highest = -1;
-	for (const id of vocabulary.values()) if (id > highest) highest = id;
+	for (const [token, id] of vocabulary) {
+		if (typeof id !== "number" || !Number.isInteger(id) || id < 0)
+			throw new DistembError("input", `gives ${JSON.stringify(token)} the id ${JSON.stringify(id)}, which is no whole number from 0`, {
+				at: file,
+				hint: "give the model's tokenizer.json",
+			});
+		if (id > highest) highest = id;
+	}
 	return highest;
 }
 

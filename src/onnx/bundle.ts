@@ -1,5 +1,5 @@
 // The files of one model: a single .onnx file, or a folder of them with everything that lies beside.
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, realpathSync, statSync } from "node:fs";
 import path from "node:path";
 import { DistembError } from "../errors.js";
 import { type OpenModel, openModel } from "./open.js";
@@ -32,7 +32,7 @@ export function openBundle(input: string): Bundle {
 		const open = openModel(root);
 		return { kind, path: root, models: [{ name: path.basename(root), open }], others: [], close: () => open.close() };
 	}
-	const names = [...filesBelow(root, "")].sort();
+	const names = namesBelow(root);
 	const models: { name: string; open: OpenModel }[] = [];
 	const close = () => {
 		for (const { open } of models) open.close();
@@ -51,13 +51,38 @@ export function openBundle(input: string): Bundle {
 	return { kind, path: root, models, others: names.filter((name) => !name.endsWith(".onnx") && !data.has(name)), close };
 }
 
+function namesBelow(root: string): string[] {
+	try {
+		return [...filesBelow(root, "")].sort();
+	} catch (cause) {
+		throw cause instanceof DistembError ? cause : inputError(root, cause);
+	}
+}
+
 /** Regular files below a folder, relative; links to folders are not followed. */
 function* filesBelow(root: string, folder: string): Generator<string> {
 	for (const entry of readdirSync(path.join(root, folder), { withFileTypes: true })) {
 		const name = path.posix.join(folder, entry.name);
 		if (entry.isDirectory()) yield* filesBelow(root, name);
-		else if (entry.isFile() || (entry.isSymbolicLink() && statSync(path.join(root, name), { throwIfNoEntry: false })?.isFile())) yield name;
+		else if (entry.isFile() || (entry.isSymbolicLink() && linksToFile(root, name))) yield name;
 	}
+}
+
+/**
+ * False for links to folders, to nothing and in circles: they are left out.
+ * @throws DistembError `refused` for a link out of the folder: its file would be copied into the result
+ */
+function linksToFile(root: string, name: string): boolean {
+	const link = path.join(root, name);
+	try {
+		if (!statSync(link).isFile()) return false;
+	} catch {
+		return false;
+	}
+	const real = path.relative(realpathSync(root), realpathSync(link));
+	if (!real.startsWith("..") && !path.isAbsolute(real)) return true;
+	const why = `"${name}" is a link that leads out of the folder`;
+	throw new DistembError("refused", why, { at: root, hint: "put the file itself there" });
 }
 
 /** Paths of the models and of the data files that belong to them, each once. */

@@ -82,8 +82,9 @@ export function decodeModel(proto: ModelProto, context: TensorContext): Model {
 
 /** A copy of a message that shares its parts but not its lists, unknown fields included. */
 function withUnknowns<T extends object>(message: T): T {
-	const copy = Object.create(Object.getPrototypeOf(message) as object, Object.getOwnPropertyDescriptors(message)) as T;
-	return copy;
+	const copy = Object.assign(Object.create(Object.getPrototypeOf(message) as object) as T, message);
+	const unknowns = Object.getOwnPropertyDescriptor(message, "$unknowns");
+	return unknowns === undefined ? copy : Object.defineProperty(copy, "$unknowns", unknowns);
 }
 
 function opsetsOf(imports: ModelProto["opset_import"]): Map<string, number> {

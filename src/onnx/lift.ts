@@ -5,6 +5,7 @@
 // `lower` is the inverse: it turns an encoded skeleton into a list of segments, references resolved, lengths corrected.
 import type protobuf from "protobufjs";
 import { DistembError } from "../errors.js";
+import { MemoryEstimate } from "./estimate.js";
 import { ModelMessage, PAYLOAD_FIELD } from "./schema.js";
 import type { ByteSource } from "./source.js";
 
@@ -103,15 +104,20 @@ interface Rewritten {
 /** What becomes of a field of a tensor; undefined: it is copied. Made anew for each tensor. */
 type TensorField = (field: number, wire: number, start: number, end: number) => Rewritten | undefined;
 
-/** Walks a message and rewrites tensor fields with `onTensor`; everything else is copied. */
+/** Told of every field, before what is in it; its length is that of its content, 0 for a number that stands alone. */
+type EachField = (type: protobuf.Type, field: number, length: number) => void;
+
+/** Walks a message and rewrites tensor fields with `onTensor`; everything else is copied, and with `onField` walked too. */
 class Transcoder {
 	readonly #source: ByteSource;
 	readonly #onTensor: () => TensorField;
+	readonly #onField: EachField | undefined;
 	#position = 0;
 
-	constructor(source: ByteSource, onTensor: () => TensorField) {
+	constructor(source: ByteSource, onTensor: () => TensorField, onField?: EachField) {
 		this.#source = source;
 		this.#onTensor = onTensor;
+		this.#onField = onField;
 	}
 
 	message(type: protobuf.Type, start: number, end: number, depth: number): Rewritten {
@@ -142,9 +148,10 @@ class Transcoder {
 			if (wire !== LEN) this.#skip(wire, end);
 			const to = wire === LEN ? from + size : this.#position;
 			const child = wire === LEN ? children?.get(field) : undefined;
-			let part: Rewritten | undefined;
+			let part = child === undefined ? onTensor?.(field, wire, from, to) : undefined;
+			if (part === undefined) this.#onField?.(type, field, size);
 			if (child !== undefined) part = wrap(field, this.message(child, from, to, depth + 1));
-			else part = onTensor?.(field, wire, from, to);
+			else if (part === undefined && wire === LEN && this.#onField !== undefined) this.#walk(type, field, from, to, depth);
 			if (part !== undefined) {
 				copyUpTo(at);
 				push(part);
@@ -154,6 +161,12 @@ class Transcoder {
 		}
 		copyUpTo(end);
 		return { segments, length };
+	}
+
+	/** Looks at a message that no tensor is in. */
+	#walk(type: protobuf.Type, field: number, from: number, to: number, depth: number): void {
+		const inner = type.fieldsById[field]?.resolvedType;
+		if (inner !== undefined && inner !== null && "fieldsArray" in inner) this.message(inner, from, to, depth + 1);
 	}
 
 	#skip(wire: number, end: number): void {
@@ -212,9 +225,12 @@ function assemble({ segments, length }: Rewritten, source: ByteSource): Uint8Arr
 /**
  * The skeleton of a model file, ready for protobufjs; payload references carry ranges of `source`.
  * Once a part of a field is referred to, so are the parts that follow it, single numbers included: what stays comes first.
+ * @throws DistembError `input` if it is no protobuf, or describes far more than its size lets expect
  */
 export function lift(source: ByteSource): Uint8Array {
-	const transcoder = new Transcoder(source, () => {
+	const estimate = new MemoryEstimate(source.size);
+	const onField: EachField = (type, field, length) => estimate.add(type, field, length);
+	const onTensor = (): TensorField => {
 		const kept = new Map<number, number>();
 		return (field, wire, start, end) => {
 			if (field === PAYLOAD_FIELD) throw broken(`a tensor uses field ${PAYLOAD_FIELD}`);
@@ -225,7 +241,8 @@ export function lift(source: ByteSource): Uint8Array {
 			if (bytes <= SMALL) return undefined;
 			return wrap(PAYLOAD_FIELD, plain(encodeReference({ field, start, end })));
 		};
-	});
+	};
+	const transcoder = new Transcoder(source, onTensor, onField);
 	return assemble(transcoder.message(ModelMessage, 0, source.size, 0), source);
 }
 
