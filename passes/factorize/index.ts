@@ -236,18 +236,18 @@ function placementOf(tensor: Tensor | undefined): Placement {
 
 /** Removes a stored table, with the nodes that read it for nobody. */
 function removeTable(value: Value): void {
-	removeDead(value, new Set());
+	removeDead(value);
 	const { producer, graph } = value;
 	if (value.uses.size > 0) return;
 	if (producer !== undefined) removeUnused([producer]);
 	else if (graph.initializers.includes(value)) removeInitializer(value);
 }
 
-function removeDead(value: Value, seen: Set<Node>): void {
-	for (const node of readers(value)) {
-		if (seen.has(node)) continue;
-		seen.add(node);
-		for (const output of node.outputs) if (output !== undefined) removeDead(output, seen);
-		removeUnused([node]);
-	}
+/** Removes what is computed from `value`, unless something else reads it in the end. */
+function removeDead(value: Value): void {
+	const below = new Set(readers(value));
+	for (const node of below)
+		for (const output of node.outputs) if (output !== undefined) for (const reader of readers(output)) below.add(reader);
+	// In any order: with its last reader a node goes too.
+	removeUnused(below);
 }

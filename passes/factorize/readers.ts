@@ -1,5 +1,5 @@
 // Which copies of a table go away, and who would still read them.
-import type { Graph, Node, Value } from "../../src/ir/graph.js";
+import type { Graph, Node } from "../../src/ir/graph.js";
 import { allGraphs, nodeLabel, scopes } from "../../src/ir/walk.js";
 import type { ModelFile, StoredCopy, Vocabulary } from "../../src/state.js";
 
@@ -13,20 +13,27 @@ export function replacedNodes({ lookups, projections }: Vocabulary): Set<Node> {
  * reach a graph output by another way, or `undefined` if every way leads through `replaced` or ends.
  */
 export function otherReader(copy: StoredCopy, replaced: ReadonlySet<Node>): string | undefined {
-	return firstOther(copy.value, replaced, new Set());
-}
-
-function firstOther(value: Value, replaced: ReadonlySet<Node>, seen: Set<Node>): string | undefined {
-	for (const use of value.uses) {
-		if (use.kind === "output") return `output "${value.name}"`;
-		const { node } = use;
-		if (replaced.has(node) || seen.has(node)) continue;
-		seen.add(node);
-		for (const output of node.outputs) {
-			if (output !== undefined && firstOther(output, replaced, seen) !== undefined) return nodeLabel(node);
-		}
+	const seen = new Set(replaced);
+	for (const use of copy.value.uses) {
+		if (use.kind === "output") return `output "${copy.value.name}"`;
+		if (!seen.has(use.node) && reachesOutput(use.node, seen)) return nodeLabel(use.node);
 	}
 	return undefined;
+}
+
+/** Something that is computed from `start` is an output. Nodes that were seen lead to none; they grow. */
+function reachesOutput(start: Node, seen: Set<Node>): boolean {
+	const below = new Set([start]);
+	for (const node of below) {
+		seen.add(node);
+		for (const output of node.outputs) {
+			for (const use of output?.uses ?? []) {
+				if (use.kind === "output") return true;
+				if (!seen.has(use.node)) below.add(use.node);
+			}
+		}
+	}
+	return false;
 }
 
 /** The innermost scope that encloses all of `graphs`, which belong to one main graph. */

@@ -72,7 +72,7 @@ function* shadowProblems(model: Model): Generator<string> {
 			if (outer === graph) continue;
 			for (const [name, value] of own) {
 				const hidden = names.get(outer)?.get(name);
-				if (hidden === undefined || !(isNew(value) || isNew(hidden))) continue;
+				if (hidden === undefined || !(value.isNew || hidden.isNew)) continue;
 				if (isComputedBefore(hidden, graph)) yield `"${name}" of ${scopePath(graph)} hides a value of ${scopePath(outer)}`;
 			}
 		}
@@ -85,13 +85,6 @@ function isComputedBefore({ producer }: Value, body: Graph): boolean {
 	const { nodes } = producer.graph;
 	for (const { owner } of scopes(body)) if (owner?.graph === producer.graph) return nodes.indexOf(producer) < nodes.indexOf(owner);
 	return true;
-}
-
-/** True for values that no file brought. */
-function isNew({ source }: Value): boolean {
-	return (
-		(source.kind === "node" && source.node.carried === undefined) || (source.kind === "initializer" && source.tensor.carried === undefined)
-	);
 }
 
 /** Inputs of a node and every outer value that its bodies read. */
@@ -128,11 +121,9 @@ const reader = (use: Use): Node | Graph => (use.kind === "node" ? use.node : use
 
 function usedDomains(model: Model): Set<string> {
 	const domains = new Set<string>();
+	const called = new Set(model.functions.map(({ domain, name }) => `${domain}\0${name}`));
 	for (const graph of allGraphs(model)) {
-		for (const node of graph.nodes) {
-			const isCall = model.functions.some((definition) => definition.domain === node.domain && definition.name === node.opType);
-			if (!isCall) domains.add(node.domain);
-		}
+		for (const { domain, opType } of graph.nodes) if (!called.has(`${domain}\0${opType}`)) domains.add(domain);
 	}
 	return domains;
 }

@@ -1,6 +1,17 @@
 // The only mutators of the IR. Every edge and its use are changed together, here and nowhere else.
 import { DistembError } from "../errors.js";
-import { type Attribute, type FunctionDefinition, Graph, Model, Node, type Use, Value, type ValueInfo, type ValueSource } from "./graph.js";
+import {
+	type Attribute,
+	type FunctionDefinition,
+	functionKey,
+	Graph,
+	Model,
+	Node,
+	type Use,
+	Value,
+	type ValueInfo,
+	type ValueSource,
+} from "./graph.js";
 import { int64Tensor, type Tensor } from "./tensor.js";
 import { allGraphs, nodeLabel, valuesOf } from "./walk.js";
 
@@ -80,25 +91,35 @@ export function declareOutput(graph: Graph, index: number, info: ValueInfo): voi
 
 /** A name that no value of the model has, in any scope: `base`, else `base_1`, `base_2`, … */
 export function freshName(model: Model, base: string): string {
-	let names = NAMES.get(model);
-	if (names === undefined) {
-		names = new Set();
-		for (const graph of allGraphs(model, true)) for (const value of valuesOf(graph)) names.add(value.name);
-		NAMES.set(model, names);
+	let known = NAMES.get(model);
+	if (known === undefined) {
+		known = { used: new Set(), suffixes: new Map() };
+		for (const graph of allGraphs(model, true)) for (const value of valuesOf(graph)) known.used.add(value.name);
+		NAMES.set(model, known);
 	}
+	const { used, suffixes } = known;
 	let name = base;
-	for (let suffix = 1; names.has(name); suffix++) name = `${base}_${suffix}`;
-	names.add(name);
+	for (let suffix = suffixes.get(base) ?? 1; used.has(name); suffix++) {
+		name = `${base}_${suffix}`;
+		suffixes.set(base, suffix + 1);
+	}
+	used.add(name);
 	return name;
 }
 
+interface Names {
+	readonly used: Set<string>;
+	/** By base: the first suffix that was not tried. Thousands of copies of one function ask for the same base. */
+	readonly suffixes: Map<string, number>;
+}
+
 /** Names in use per model, filled at the first question. */
-const NAMES = new WeakMap<Model, Set<string>>();
+const NAMES = new WeakMap<Model, Names>();
 
 /** A new graph input, appended. */
 export function addInput(graph: Graph, name: string, info?: ValueInfo): Value {
 	const value = new Value(name, graph, { kind: "input" }, info);
-	NAMES.get(graph.model)?.add(name);
+	NAMES.get(graph.model)?.used.add(name);
 	listOf(graph.inputs).push(value);
 	return value;
 }
@@ -106,7 +127,7 @@ export function addInput(graph: Graph, name: string, info?: ValueInfo): Value {
 /** A new initializer with exactly this name, appended; see {@link freshName}. */
 export function addInitializer(graph: Graph, name: string, tensor: Tensor, info?: ValueInfo): Value {
 	const value = new Value(name, graph, { kind: "initializer", tensor }, info);
-	NAMES.get(graph.model)?.add(name);
+	NAMES.get(graph.model)?.used.add(name);
 	listOf(graph.initializers).push(value);
 	return value;
 }
@@ -114,7 +135,7 @@ export function addInitializer(graph: Graph, name: string, tensor: Tensor, info?
 /** A sparse initializer, carried as it is. */
 export function addSparse(graph: Graph, name: string, carried?: Graph["carried"]): Value {
 	const value = new Value(name, graph, { kind: "sparse", carried });
-	NAMES.get(graph.model)?.add(name);
+	NAMES.get(graph.model)?.used.add(name);
 	listOf(graph.sparse).push(value);
 	return value;
 }
@@ -146,7 +167,7 @@ export function describe(value: Value, info: ValueInfo): void {
 }
 
 export function renameValue(value: Value, name: string): void {
-	NAMES.get(value.graph.model)?.add(name);
+	NAMES.get(value.graph.model)?.used.add(name);
 	mutable(value).name = name;
 }
 
@@ -188,7 +209,7 @@ export function addNode(graph: Graph, spec: NodeSpec, before?: Node, carried?: N
 		const source: ValueSource = { kind: "node", node, index };
 		if (output === undefined) outputs.push(undefined);
 		else if (typeof output === "string") {
-			NAMES.get(graph.model)?.add(output);
+			NAMES.get(graph.model)?.used.add(output);
 			outputs.push(new Value(output, graph, source));
 		} else outputs.push(takeOver(output, source));
 	});
@@ -278,11 +299,23 @@ export function importOpset(model: Model, domain: string, version: number): void
 
 export function addFunction(model: Model, definition: FunctionDefinition): void {
 	listOf(model.functions).push(definition);
+	index(model, definition);
 }
 
 export function removeFunction(model: Model, definition: FunctionDefinition): void {
 	const at = model.functions.indexOf(definition);
-	if (at >= 0) listOf(model.functions).splice(at, 1);
+	if (at < 0) return;
+	listOf(model.functions).splice(at, 1);
+	const key = functionKey(definition.domain, definition.name, definition.overload);
+	if (model.functionsByKey.get(key) !== definition) return;
+	(model.functionsByKey as Map<string, FunctionDefinition>).delete(key);
+	for (const other of model.functions) index(model, other);
+}
+
+/** The first function of a key is the one that is called. */
+function index(model: Model, definition: FunctionDefinition): void {
+	const key = functionKey(definition.domain, definition.name, definition.overload);
+	if (!model.functionsByKey.has(key)) (model.functionsByKey as Map<string, FunctionDefinition>).set(key, definition);
 }
 
 /** A new empty model. */

@@ -40,12 +40,17 @@ export class Value {
 	readonly source: ValueSource;
 	readonly info: ValueInfo | undefined;
 	readonly uses: ReadonlySet<Use> = new Set();
+	/** No file brought it. What a file brought stays so when another node computes it. */
+	readonly isNew: boolean;
 
 	constructor(name: string, graph: Graph, source: ValueSource, info?: ValueInfo) {
 		this.name = name;
 		this.graph = graph;
 		this.source = source;
 		this.info = info;
+		this.isNew =
+			(source.kind === "node" && source.node.carried === undefined) ||
+			(source.kind === "initializer" && source.tensor.carried === undefined);
 	}
 
 	/** The tensor, if this is an initializer. */
@@ -166,12 +171,19 @@ export interface FunctionDefinition {
 	readonly carried: Carried | undefined;
 }
 
+/** What a call names: the same for a definition and the nodes that call it. */
+export function functionKey(domain: string, name: string, overload: string): string {
+	return `${domain}\0${name}\0${overload}`;
+}
+
 export class Model {
 	readonly irVersion: number;
 	/** Domain → version, in file order; "" is the default domain. */
 	readonly opsets: ReadonlyMap<string, number>;
 	readonly graph: Graph;
 	readonly functions: readonly FunctionDefinition[] = [];
+	/** By {@link functionKey}; of several with one key the first. */
+	readonly functionsByKey: ReadonlyMap<string, FunctionDefinition> = new Map();
 	readonly carried: Carried | undefined;
 
 	constructor(irVersion: number, opsets: ReadonlyMap<string, number>, graphName = "main", carried?: Carried, graphCarried?: Carried) {

@@ -1,27 +1,34 @@
 // Replaces calls of model-local functions by their bodies.
+import { DistembError } from "../errors.js";
 import { type CloneContext, cloneNode } from "./clone.js";
 import { addNode, freshName, importOpset, removeNode } from "./edit.js";
-import type { Attribute, FunctionDefinition, Graph, Model, Node, Value } from "./graph.js";
+import { type Attribute, type FunctionDefinition, functionKey, type Graph, type Model, type Node, type Value } from "./graph.js";
 import { allNodes, graphsBelow } from "./walk.js";
 
 /** The function that `node` calls, if it calls one. */
 export function definitionOf(node: Node): FunctionDefinition | undefined {
-	return node.graph.model.functions.find(
-		({ domain, name, overload }) => domain === node.domain && name === node.opType && overload === node.overload,
-	);
+	return node.graph.model.functionsByKey.get(functionKey(node.domain, node.opType, node.overload));
 }
+
+/** Nodes that calls may expand to. Functions that call others twice, these likewise, and so on, would expand without end. */
+const MOST_NODES = 20_000;
 
 /**
  * Inlines every call in the main graph and its bodies for which `wanted` holds, once; calls that were inside the
  * inlined bodies are there for the next round. A function whose operator sets differ from the model's stays.
  * Returns the nodes that came in.
+ * @throws DistembError `refused` if there are too many of them
  */
 export function inlineCalls(model: Model, wanted: (call: Node, definition: FunctionDefinition) => boolean): Node[] {
 	const added: Node[] = [];
 	for (const call of [...allNodes(model)]) {
 		const definition = definitionOf(call);
 		if (definition === undefined || !opsetsAgree(model, definition) || !wanted(call, definition)) continue;
-		added.push(...inlineCall(call, definition));
+		for (const node of inlineCall(call, definition)) added.push(node);
+		if (added.length > MOST_NODES) {
+			const why = `calls of functions such as "${definition.name}" expand to more than ${MOST_NODES} nodes`;
+			throw new DistembError("refused", why, { hint: "export the model without local functions" });
+		}
 	}
 	return added;
 }

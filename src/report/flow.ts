@@ -1,6 +1,6 @@
 // The graph around a table: for each lookup and projection the nodes between what it reads and what it gives, and their tensors.
 import type { DType } from "../ir/dtype.js";
-import type { Graph, Node, Value } from "../ir/graph.js";
+import { type Graph, Node, type Value } from "../ir/graph.js";
 import { printType } from "../ir/print.js";
 import { scopePath } from "../ir/walk.js";
 import type { Lookup, Projection, Vocabulary } from "../state.js";
@@ -87,7 +87,8 @@ const MOST_STEPS = 4;
 /** The nodes that stand between the ends now. @param major the values that hold the table or its factors */
 export function flowReport({ from, to, ...place }: FlowEnds, major: ReadonlySet<Value>): FlowReport {
 	const path = pathBetween(from.value, to.value);
-	const read = path.map((node) => ({ node, ...constantsOf(node, path) }));
+	const [onPath, known] = [new Set(path), new Map<Value, boolean>()];
+	const read = path.map((node) => ({ node, ...constantsOf(node, onPath, known) }));
 	const steps = read.map(({ node, tensors, through }): Found => {
 		const isMajor = [...tensors].some((value) => major.has(value));
 		return { nodes: [node], tensors, through, minor: !isMajor };
@@ -123,44 +124,56 @@ function merge(steps: readonly Found[], next: Found): Found[] {
 
 /** Nodes by which `to` depends on `from`, in order of execution. */
 function pathBetween(from: Value, to: Value): Node[] {
-	const depends = new Map<Value, boolean>([[from, true]]);
+	const depending = new Set([from]);
+	return nodesBefore(to, depending).filter(({ inputs, outputs }) => {
+		const depends = inputs.some((input) => input !== undefined && depending.has(input));
+		if (depends) for (const output of outputs) if (output !== undefined) depending.add(output);
+		return depends;
+	});
+}
+
+/** Nodes by which `value` is computed from `known` and what no node computes, each after those that it reads. By no recursion: graphs are long. */
+function nodesBefore(value: Value, known: { has(value: Value): boolean }): Node[] {
 	const order: Node[] = [];
-	const visit = (value: Value): boolean => {
-		const held = depends.get(value);
-		if (held !== undefined) return held;
-		depends.set(value, false);
-		const node = value.producer;
-		if (node === undefined) return false;
-		const found = node.inputs.map((input) => input !== undefined && visit(input)).includes(true);
-		for (const output of node.outputs) if (output !== undefined) depends.set(output, found);
-		if (found) order.push(node);
-		return found;
-	};
-	visit(to);
+	const seen = new Set<Node>();
+	const pending: (Value | Node | undefined)[] = [value];
+	while (pending.length > 0) {
+		const next = pending.pop();
+		if (next instanceof Node) order.push(next);
+		else if (next?.producer !== undefined && !known.has(next) && !seen.has(next.producer)) {
+			seen.add(next.producer);
+			pending.push(next.producer);
+			for (const input of next.producer.inputs.toReversed()) pending.push(input);
+		}
+	}
 	return order;
 }
 
 /** The stored tensors that `node` reads beside the path, and the nodes between. */
-function constantsOf(node: Node, path: readonly Node[]) {
+function constantsOf(node: Node, path: ReadonlySet<Node>, known: Map<Value, boolean>) {
 	const tensors = new Set<Value>();
 	const through = new Set<Node>();
-	const visit = (value: Value | undefined): void => {
+	const pending = [...node.inputs].reverse();
+	while (pending.length > 0) {
+		const value = pending.pop();
 		const producer = value?.producer;
-		if (value === undefined || (producer !== undefined && (path.includes(producer) || through.has(producer)))) return;
+		if (value === undefined || (producer !== undefined && (path.has(producer) || through.has(producer)))) continue;
 		if (value.tensor !== undefined || producer?.is("Constant") === true) tensors.add(value);
-		else if (producer !== undefined && isConstant(value)) {
+		else if (producer !== undefined && isConstant(value, known)) {
 			through.add(producer);
-			for (const input of producer.inputs) visit(input);
+			for (const input of producer.inputs.toReversed()) pending.push(input);
 		}
-	};
-	for (const input of node.inputs) visit(input);
+	}
 	return { tensors, through };
 }
 
-function isConstant(value: Value): boolean {
-	if (value.tensor !== undefined) return true;
-	const node = value.producer;
-	return node?.inputs.every((input) => input === undefined || isConstant(input)) === true;
+/** Computed from stored tensors alone. @param known what was found out before; grows */
+function isConstant(value: Value, known: Map<Value, boolean>): boolean {
+	for (const { inputs, outputs } of nodesBefore(value, known)) {
+		const constant = inputs.every((input) => input === undefined || input.tensor !== undefined || known.get(input) === true);
+		for (const output of outputs) if (output !== undefined) known.set(output, constant);
+	}
+	return value.tensor !== undefined || known.get(value) === true;
 }
 
 /** Smaller tensors are axes, shapes and starts. */

@@ -23,25 +23,26 @@ export function obstacle(entries: readonly Entry[], facts: Facts, keepOtherReade
 			});
 		}
 		if (keepOtherReaders) continue;
-		const found = otherReader(stored, stored, known, facts);
+		const found = otherReader(stored, known, facts);
 		if (found !== undefined) return new DistembError("refused", found, { at: file.name, hint: KEEP });
 	}
 	return undefined;
 }
 
-/** A sentence about the first reader of `value` that is not `known` (node and input), aliases of the table included. */
-function otherReader(value: Value, stored: Value, known: ReadonlyMap<Node, number>, facts: Facts): string | undefined {
-	for (const use of value.uses) {
-		if (use.kind === "output") return `table "${stored.name}" is a graph output ("${value.name}")`;
+/** A sentence about the first reader of `table` that is not `known` (node and input), aliases of the table included. */
+function otherReader(table: Value, known: ReadonlyMap<Node, number>, facts: Facts): string | undefined {
+	// A set that grows while it is gone through: every use is looked at once, step by step.
+	const pending = new Set(table.uses);
+	for (const use of pending) {
+		if (use.kind === "output") {
+			const { value } = use.graph.outputs[use.index] ?? { value: table };
+			return `table "${table.name}" is a graph output ("${value.name}")`;
+		}
 		const { node } = use;
 		const output = node.outputs[0];
 		if (known.get(node) === use.index) continue;
-		if (output === undefined || facts.view(output)?.stored !== stored) {
-			if (isDead(node)) continue;
-			return `table "${stored.name}" is also read by ${nodeLabel(node)}, which is no lookup or projection of it`;
-		}
-		const found = otherReader(output, stored, known, facts);
-		if (found !== undefined) return found;
+		if (output !== undefined && facts.view(output)?.stored === table) for (const further of output.uses) pending.add(further);
+		else if (!isDead(node)) return `table "${table.name}" is also read by ${nodeLabel(node)}, which is no lookup or projection of it`;
 	}
 	return undefined;
 }

@@ -15,27 +15,47 @@ const KEEPING: ReadonlySet<string> = new Set("Identity Cast Reshape Squeeze Unsq
 /** The same, if the other inputs are constants. */
 const BOUNDING: ReadonlySet<string> = new Set(["Clip", "Min", "Max"]);
 
-/** Ids reach a graph input that holds numbers, through value-preserving operators only. */
+/**
+ * Ids reach a graph input that holds numbers, through value-preserving operators only; of an If, in every branch.
+ * Step by step, not by recursion: a file may hold a chain of any length.
+ */
 export function traceIds(ids: Value, facts: Facts): IdSource {
-	return trace(ids, facts, new Set());
+	const seen = new Set<Value>();
+	const pending = [ids];
+	let bounded = false;
+	let input = ids;
+	for (let value = pending.pop(); value !== undefined; value = pending.pop()) {
+		if (facts.view(value) !== undefined) return { kind: "computed", by: `the constant "${value.name}"` };
+		if (seen.has(value)) continue;
+		seen.add(value);
+		const step = stepBack(value, facts, seen);
+		if ("kind" in step) {
+			if (step.kind === "computed") return step;
+			input = step.value;
+		} else {
+			bounded ||= step.bounded === true;
+			pending.push(...step.from.toReversed());
+		}
+	}
+	return { kind: "input", value: input, bounded };
 }
 
-function trace(value: Value, facts: Facts, seen: Set<Value>): IdSource {
-	if (facts.view(value) !== undefined) return { kind: "computed", by: `the constant "${value.name}"` };
-	if (seen.has(value)) return { kind: "input", value, bounded: false };
-	seen.add(value);
+/** Where `value` comes from, or the values that it is made of. */
+function stepBack(value: Value, facts: Facts, seen: ReadonlySet<Value>): IdSource | { from: readonly Value[]; bounded?: boolean } {
 	const { producer } = value;
-	if (producer === undefined) return value.source.kind === "input" ? traceInput(value, facts, seen) : computed(value);
+	if (producer === undefined) return value.source.kind === "input" ? fromInput(value, seen) : computed(value);
 	const data = producer.inputs[0];
 	if (producer.domain !== "" || data === undefined) return computed(value);
-	if (KEEPING.has(producer.opType)) return trace(data, facts, seen);
+	if (KEEPING.has(producer.opType)) return { from: [data] };
 	if (BOUNDING.has(producer.opType)) {
 		const open = producer.inputs.filter((input) => input !== undefined && facts.view(input) === undefined);
-		const found = open.length === 1 && open[0] !== undefined ? trace(open[0], facts, seen) : computed(value);
-		return found.kind === "input" ? { ...found, bounded: true } : found;
+		return open.length === 1 && open[0] !== undefined ? { from: [open[0]], bounded: true } : computed(value);
 	}
-	if (producer.is("If")) return traceBranches(producer, value, facts, seen);
-	return computed(value);
+	if (!producer.is("If")) return computed(value);
+	const index = producer.outputs.indexOf(value);
+	const results = [...subgraphs(producer)].map(({ graph }) => graph.outputs[index]?.value);
+	const from = results.filter((result) => result !== undefined);
+	return from.length === 0 || from.length < results.length ? computed(value) : { from };
 }
 
 function computed(value: Value): IdSource {
@@ -43,19 +63,8 @@ function computed(value: Value): IdSource {
 	return { kind: "computed", by: node === undefined ? `"${value.name}"` : nodeLabel(node), node };
 }
 
-/** Every branch must pass ids on. */
-function traceBranches(node: Node, value: Value, facts: Facts, seen: Set<Value>): IdSource {
-	let found: IdSource = computed(value);
-	for (const { graph } of subgraphs(node)) {
-		const result = graph.outputs[node.outputs.indexOf(value)]?.value;
-		found = result === undefined ? computed(value) : trace(result, facts, seen);
-		if (found.kind === "computed") return found;
-	}
-	return found;
-}
-
 /** A graph input holds ids if it holds numbers; a body's formal input if what is passed to it does. */
-function traceInput(value: Value, facts: Facts, seen: Set<Value>): IdSource {
+function fromInput(value: Value, seen: ReadonlySet<Value>): IdSource | { from: readonly Value[] } {
 	const dtype = value.type?.dtype;
 	const { owner } = value.graph;
 	if (owner === undefined) {
@@ -63,16 +72,16 @@ function traceInput(value: Value, facts: Facts, seen: Set<Value>): IdSource {
 		return numeric ? { kind: "input", value, bounded: false } : { kind: "computed", by: `input "${value.name}"` };
 	}
 	const index = value.graph.inputs.indexOf(value);
-	if (owner.is("Loop")) return traceLoop(owner, value, index, seen);
+	if (owner.is("Loop")) return fromLoop(owner, value, index, seen);
 	if (owner.is("Scan")) {
 		const outer = owner.inputs[index];
-		return outer === undefined ? computed(value) : trace(outer, facts, seen);
+		return outer === undefined ? computed(value) : { from: [outer] };
 	}
 	return { kind: "input", value, bounded: false };
 }
 
 /** A loop's counter and condition are no ids; a carried value is one unless the body calculates the next one from it. */
-function traceLoop(loop: Node, value: Value, index: number, seen: Set<Value>): IdSource {
+function fromLoop(loop: Node, value: Value, index: number, seen: ReadonlySet<Value>): IdSource {
 	if (index < 2) return { kind: "computed", by: `the counter of ${nodeLabel(loop)}` };
 	const next = value.graph.outputs[index - 1]?.value;
 	if (next !== undefined && isArithmetic(next, seen)) return computed(next);

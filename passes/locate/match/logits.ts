@@ -50,12 +50,17 @@ function* decoders(model: Model): Generator<Graph> {
 	}
 }
 
-function walk(value: Value, from: Omit<Reached, "value">, found: Map<Value, Reached>, facts: Facts): void {
-	if (found.has(value) || facts.view(value) !== undefined) return;
-	found.set(value, { value, ...from });
-	const node = value.producer;
-	if (node === undefined) return;
-	for (const [next, change] of stepsBack(node, value, facts)) walk(next, { ...from, ...change }, found, facts);
+/** Step by step, not by recursion: a file may hold a chain of any length. */
+function walk(start: Value, from: Omit<Reached, "value">, found: Map<Value, Reached>, facts: Facts): void {
+	const pending: Reached[] = [{ value: start, ...from }];
+	for (let step = pending.pop(); step !== undefined; step = pending.pop()) {
+		const { value } = step;
+		if (found.has(value) || facts.view(value) !== undefined) continue;
+		found.set(value, step);
+		const node = value.producer;
+		if (node === undefined) continue;
+		for (const [next, change] of stepsBack(node, value, facts).toReversed()) pending.push({ ...step, ...change, value: next });
+	}
 }
 
 type Step = readonly [Value, Partial<Omit<Reached, "value">>];
