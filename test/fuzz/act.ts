@@ -3,10 +3,11 @@ import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { loadArrays } from "../../src/data/arrays.js";
+import type { Data } from "../../src/data/data.js";
 import { isRecord } from "../../src/data/files.js";
-import { openPairs } from "../../src/data/pairs.js";
+import { openPairs, type PairOptions } from "../../src/data/pairs.js";
 import { openTokenizer } from "../../src/data/tokenizer.js";
-import { openTokens } from "../../src/data/tokens.js";
+import { openTokens, type TokenOptions } from "../../src/data/tokens.js";
 import { readUsage } from "../../src/data/usage.js";
 import { compile, DistembError, inspect, plan } from "../../src/index.js";
 import { encodeToBytes, openModel } from "../../src/onnx/index.js";
@@ -36,6 +37,16 @@ export const TRAINING = { rank: 2, steps: 6, batch: 1, length: 8, threads: 1, al
 
 const TEXTS = ["", "a", "one two b ab", "</s>", "\ud800 é 😀", "aaaa".repeat(50), "\0\n\t"];
 
+/** Data from its beginning to its end. */
+function reading(open: (files: readonly string[], options: TokenOptions & PairOptions) => Promise<Data<unknown>>): Act {
+	return async ({ targets }, { input }) => {
+		const { tokenizer } = await readUsage(input, {});
+		const files = targets.map((target) => path.join(input, target));
+		const data = await open(files, { tokenizer, rows: 600 });
+		for await (const _ of data.read());
+	};
+}
+
 const ACTS: Readonly<Record<Action, Act>> = {
 	inspect: async (test, folders) => void (await inspect(first(test, folders), { threads: 1 })),
 	"dry-run": async (test, folders) => void (await compile(first(test, folders), outputOf(test, folders), { ...SVD, dryRun: true })),
@@ -53,22 +64,8 @@ const ACTS: Readonly<Record<Action, Act>> = {
 		}
 		for (const id of [0, 1, -1, 2 ** 31]) tokenizer.name(id);
 	},
-	tokens: async ({ targets }, { input }) => {
-		const { tokenizer } = await readUsage(input, {});
-		const data = await openTokens(
-			targets.map((target) => path.join(input, target)),
-			{ tokenizer, rows: 600 },
-		);
-		for await (const _ of data.read());
-	},
-	pairs: async ({ targets }, { input }) => {
-		const { tokenizer } = await readUsage(input, {});
-		const data = await openPairs(
-			targets.map((target) => path.join(input, target)),
-			{ tokenizer, rows: 600 },
-		);
-		for await (const _ of data.read());
-	},
+	tokens: reading(openTokens),
+	pairs: reading(openPairs),
 	checkpoint: async (_, { input }) => {
 		// With the identity that it says it has, so that the rest is looked at.
 		const facts = (await loadArrays(path.join(input, "checkpoint.safetensors")))?.facts;

@@ -10,7 +10,7 @@ const ZOO = path.resolve(import.meta.dirname, "../../../../shared/zoo");
 const LARGEST = 512 * 1024;
 
 const SMALL = 32 * 1024;
-const SMALL_SHARE = 0.8;
+const SMALL_SHARE = 0.9;
 
 export interface Seed {
 	readonly name: string;

@@ -82,11 +82,11 @@ const random = {
 /** Kinds by name. */
 export function kindsWith(checkpoint: Uint8Array): Readonly<Record<string, Kind>> {
 	return {
-		truncated: { perMille: 120, make: random.truncated },
-		bytes: { perMille: 280, make: random.bytes },
-		structure: { perMille: 285, make: random.structure },
+		truncated: { perMille: 160, make: random.truncated },
+		bytes: { perMille: 260, make: random.bytes },
+		structure: { perMille: 267, make: random.structure },
 		graphs: { perMille: 130, make: random.graphs },
-		hostile: { perMille: 5, make: random.hostile },
+		hostile: { perMille: 3, make: random.hostile },
 		usage: { perMille: 50, make: usageCase },
 		tokens: { perMille: 40, make: tokensCase },
 		pairs: { perMille: 35, make: pairsCase },

@@ -128,8 +128,11 @@ function dataCase(action: "tokens" | "pairs", [name, bytes]: readonly [string, U
 	const hurt = dice.chance(0.2) ? truncated(bytes, dice) : isJson && dice.chance(0.6) ? rewordedLines(bytes, dice) : damaged(bytes, dice);
 	const extension = /\..*$/.exec(name)?.[0] ?? "";
 	const given = dice.chance(0.1) ? `a${dice.pick([".txt", ".npy", ".jsonl", ".safetensors", ".tsv", ".txt.gz", ".bin"])}` : `a${extension}`;
-	const files = new Map([[given, hurt]]);
-	for (const config of CONFIGS) files.set(config, fixture(`numbers-translator/${config}`));
+	const files = new Map([
+		[given, hurt],
+		["tokenizer.json", text(JSON.stringify(smallTokenizer(dice)))],
+		["tokenizer_config.json", text('{ "eos_token": "</s>" }')],
+	]);
 	return { action, files, targets: [given] };
 }
 
