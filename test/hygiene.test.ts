@@ -22,6 +22,7 @@ const FORMS: Readonly<Record<string, { readonly options: CompileOptions; readonl
 	"svd int8": { options: { method: "svd", dtype: "int8" }, tolerance: 2e-2 },
 	"svd int8 onnxruntime": { options: { method: "svd", dtype: "int8", ops: "onnxruntime" }, tolerance: 3e-2 },
 	"svd mixed": { options: { method: "svd", dtype: "mixed" }, tolerance: 0.05 },
+	"svd mixed onnxruntime": { options: { method: "svd", dtype: "mixed", ops: "onnxruntime" }, tolerance: 0.05 },
 	"distemb float32": { options: { method: "distemb", distill: false, dtype: "float32" }, tolerance: 1e-6 },
 	"distemb float16": { options: { method: "distemb", distill: false, dtype: "float16" }, tolerance: 2e-3 },
 	"distemb int8": { options: { method: "distemb", distill: false, dtype: "int8" }, tolerance: 2e-2 },

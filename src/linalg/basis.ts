@@ -82,7 +82,7 @@ function ownBasis(gram: Float64Array, metric: Float64Array | undefined, d: numbe
 	const losses = new Float64Array(d);
 	for (let j = 0, at = 0; j < d; j++, at += d + 1) {
 		const square = Math.max(0, gram[at] as number);
-		const scale = Math.sqrt(square / total) || 1;
+		const scale = square === 0 ? 1 : Math.max(SMALLEST, Math.sqrt(square / total));
 		right[at] = 1 / scale;
 		factor[at] = scale;
 		losses[j] = (square * (metric?.[at] ?? 1)) / 2;
