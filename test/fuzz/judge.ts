@@ -34,7 +34,9 @@ export class Judge {
 		const isOurs = isWithin(file, output) || (!writes && (isWithin(file, input) || isWithin(file, trained) || isProgram));
 		// A checkpoint that was gone on from is removed when the training is finished.
 		const isCheckpoint = writes && this.#removesInput && isWithin(file, input);
-		if (!isOurs && !isCheckpoint) this.#forbidden ??= `${writes ? "writes" : "reads"} ${file}`;
+		// The lock on an output knows its owner by the time at which that process began.
+		const isProcess = !writes && /^\/proc\/\d+\/stat$/.test(file);
+		if (!isOurs && !isCheckpoint && !isProcess) this.#forbidden ??= `${writes ? "writes" : "reads"} ${file}`;
 	}
 
 	#isActing = false;
