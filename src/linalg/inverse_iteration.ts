@@ -13,7 +13,7 @@ const SOLVES = 3;
  */
 export function inverseIteration(reduced: Tridiagonal, values: Float64Array, seed: number): Float64Array {
 	const { size } = reduced;
-	const random = uniform(seed);
+	const start = randomStart(size, seed);
 	const vectors = new Float64Array(values.length * size);
 	const solver = new ShiftedSolver(reduced);
 	const close = CLUSTER * solver.norm;
@@ -22,7 +22,10 @@ export function inverseIteration(reduced: Tridiagonal, values: Float64Array, see
 		const value = values[k] as number;
 		if (k > 0 && (values[k - 1] as number) - value > close) clusterStart = k;
 		const vector = vectors.subarray(k * size, (k + 1) * size);
-		for (let i = 0; i < size; i++) vector[i] = random() - 0.5;
+		// One draw for all, rotated, so that the vectors of a cluster start apart.
+		const turn = k % size;
+		vector.set(start.subarray(turn));
+		vector.set(start.subarray(0, turn), size - turn);
 		solver.factorize(value);
 		for (let solve = 0; solve < SOLVES; solve++) {
 			solver.solve(vector);
@@ -35,6 +38,11 @@ export function inverseIteration(reduced: Tridiagonal, values: Float64Array, see
 		}
 	}
 	return vectors;
+}
+
+function randomStart(size: number, seed: number): Float64Array {
+	const random = uniform(seed);
+	return Float64Array.from({ length: size }, () => random() - 0.5);
 }
 
 function normalize(vector: Float64Array): void {

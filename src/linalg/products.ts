@@ -54,8 +54,27 @@ export interface RowSums {
 	readonly norms: Float32Array;
 }
 
+/** Products of the symmetric eigensolver, all in float64. Each is one call of the engine, for the call costs more than small products do. */
+export interface EigenProducts {
+	/** X·Xᵀ into `overlaps` (count×count), and (3X − XXᵀX)/2 into `next`, for X (count×size). */
+	polarStep(rows: Float64Array, count: number, size: number, overlaps: Float64Array, next: Float64Array): Promise<void>;
+	/** V·Vᵀ (group×group each) for groups of `group` successive rows of `rows`, one after the other. */
+	groupOverlaps(rows: Float64Array, group: number, size: number): Promise<Float64Array>;
+	/**
+	 * Z·(I − V₁ᵀS₁V₁)·(I − V₂ᵀS₂V₂)⋯ into `out`, for Z (count×size), with V_i the groups of `group` successive rows of `reflectors` and S_i
+	 * (group×group each) those of `couplings`.
+	 */
+	reflect(
+		rows: Float64Array,
+		reflectors: Float64Array,
+		couplings: Float64Array,
+		shape: { readonly count: number; readonly size: number; readonly group: number },
+		out: Float64Array,
+	): Promise<void>;
+}
+
 /** Arrays that are returned without having been passed in are valid until the next call. */
-export interface DenseProducts {
+export interface DenseProducts extends EigenProducts {
 	/** Computes a product into `out` (rows×columns), and returns it. Both factors and the result have one type. */
 	multiply<A extends FloatArray>(a: A, b: A, shape: ProductShape, out: A): Promise<A>;
 	/**

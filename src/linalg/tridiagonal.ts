@@ -8,9 +8,15 @@ export interface Tridiagonal {
 	readonly diagonal: Float64Array;
 	/** `offDiagonal[i]` couples i − 1 and i; element 0 is 0. */
 	readonly offDiagonal: Float64Array;
-	/** size×size; row i holds its reflector in columns 0 to i − 1. Q is the product of them, the last row's first. */
+	/**
+	 * Whole groups of {@link GROUP} rows of length `size`: row i < size holds its reflector in columns 0 to i − 1, and zeros, which reflect
+	 * nothing. Q is the product of them, the last row's first.
+	 */
 	readonly reflectors: Float64Array;
 }
+
+/** Reflections that are applied together. */
+export const GROUP = 32;
 
 /** QL steps allowed per eigenvalue; EISPACK allows 30. */
 const MAX_STEPS = 60;
@@ -39,12 +45,13 @@ export function tridiagonalize(matrix: Float64Array, size: number): Tridiagonal 
 		for (let j = 0; j < last; j++) w[j] = (product[j] as number) - (overlap / 2) * (u[j] as number);
 		v.set(u);
 	}
+	for (let row = 0; row < size; row++) a.fill(0, row * size + row, (row + 1) * size);
 	return { size, diagonal, offDiagonal, reflectors: a };
 }
 
 /** A lower triangle and the vectors of its next update, in memory that the vector instructions reach. */
 class Triangle {
-	/** size×size. */
+	/** Whole groups of rows of length `size`; those after the matrix are zero. */
 	readonly a: Float64Array;
 	readonly v: Float64Array;
 	readonly w: Float64Array;
@@ -53,12 +60,12 @@ class Triangle {
 	readonly #fourRows: FourRows;
 
 	constructor(matrix: Float64Array, size: number) {
-		const bytes = (size * size + 3 * size) * Float64Array.BYTES_PER_ELEMENT;
-		const { memory, kernel } = fourRows(bytes);
-		const vector = (index: number) => new Float64Array(memory, (size * size + index * size) * 8, size);
+		const rows = Math.ceil(size / GROUP) * GROUP;
+		const { memory, kernel } = fourRows((rows + 3) * size * Float64Array.BYTES_PER_ELEMENT);
+		const vector = (index: number) => new Float64Array(memory, (rows + index) * size * 8, size);
 		this.#size = size;
 		this.#fourRows = kernel;
-		this.a = new Float64Array(memory, 0, size * size);
+		this.a = new Float64Array(memory, 0, rows * size);
 		this.a.set(matrix);
 		for (let i = 0; i < size; i++) {
 			for (let j = i - (i % 4); j < i; j++) this.a[j * size + i] = this.a[i * size + j] as number;

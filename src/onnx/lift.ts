@@ -8,8 +8,7 @@ import { DistembError } from "../errors.js";
 import { MemoryEstimate } from "./estimate.js";
 import { ModelMessage, PAYLOAD_FIELD } from "./schema.js";
 import type { ByteSource } from "./source.js";
-
-const LEN = 2;
+import { LEN, tag, varint } from "./wire.js";
 
 /** The greatest field number of protobuf. */
 const MAX_FIELD = 2 ** 29 - 1;
@@ -72,19 +71,6 @@ function routes(): Map<protobuf.Type, Map<number, protobuf.Type>> {
 
 const ROUTES = routes();
 const TENSOR = ModelMessage.root.lookupType("TensorProto");
-
-function varint(value: number): Uint8Array {
-	const bytes: number[] = [];
-	let rest = value;
-	while (rest >= 128) {
-		bytes.push((rest % 128) | 128);
-		rest = Math.floor(rest / 128);
-	}
-	bytes.push(rest);
-	return Uint8Array.from(bytes);
-}
-
-const tag = (field: number, wire: number): Uint8Array => varint(field * 8 + wire);
 
 function broken(reason: string): DistembError {
 	return new DistembError("input", `is not an ONNX model: ${reason}`);

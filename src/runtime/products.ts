@@ -2,7 +2,6 @@
 import { availableParallelism } from "node:os";
 import type { InferenceSession } from "onnxruntime-node";
 import { DistembError } from "../errors.js";
-import { parseModel } from "../ir/parse.js";
 import {
 	type DenseProducts,
 	type FloatArray,
@@ -13,21 +12,25 @@ import {
 	type ReluGradients,
 	type RowSums,
 } from "../linalg/products.js";
-import { encodeToBytes } from "../onnx/encode.js";
+import { type DirectGraph, encodeDirect } from "../onnx/direct.js";
 import { type Engine, engineError, loadEngine, tensorsOf } from "./engine.js";
+import {
+	type FloatName,
+	gemmGraph,
+	gramGraph,
+	overlapsGraph,
+	polarGraph,
+	reflectGraph,
+	reluGraph,
+	residualsGraph,
+} from "./products/graphs.js";
+import { addPanel, diagonalSum, type FilledPanel, panelBounds, panelsOf } from "./products/panels.js";
 import type { EngineTensor, Feeds } from "./session.js";
 
 export interface ProductsOptions {
 	/** Threads of the engine (`intraOpNumThreads`); results repeat to the bit for one number of threads. */
 	readonly threads?: number | undefined;
 }
-
-type FloatName = "float32" | "float64";
-
-/** Width of the Gram matrix' panels: narrow ones waste less on the diagonal, wide ones are multiplied faster. */
-const PANEL_WIDTH = 128;
-
-const OPSET = "model ir 8, opset ai.onnx 17";
 
 /** Products for linalg/, computed by onnxruntime on the CPU. Close them when done. */
 export function engineProducts(options: ProductsOptions = {}): DenseProducts {
@@ -62,16 +65,16 @@ class EngineProducts implements DenseProducts {
 
 	async addGram(block: GramBlock, gram: Float64Array, factor: number): Promise<boolean> {
 		const { values, rows, cols, rowFactors, precision } = block;
-		const bounds = panelBounds(cols);
 		const key = `gram ${precision} ${cols} ${rowFactors === undefined}`;
 		const parts = rows % this.threads === 0 ? this.threads : 1;
 		const feeds: Record<string, EngineTensor> = { x: tensorOn(values, [parts, rows / parts, cols]) };
 		if (rowFactors !== undefined) feeds.factors = tensorOn(rowFactors, [parts, rows / parts, 1]);
 		const panels =
-			this.panels.get(key) ?? panelsOf(bounds).map((panel) => ({ ...panel, values: arrayOf(precision, panel.height * panel.width) }));
+			this.panels.get(key) ??
+			panelsOf(panelBounds(cols)).map((panel) => ({ ...panel, values: arrayOf(precision, panel.height * panel.width) }));
 		this.panels.set(key, panels);
 		const fetches = Object.fromEntries(panels.map(({ name, values: array, height, width }) => [name, tensorOn(array, [height, width])]));
-		await this.run(key, () => gramGraph(precision, bounds, rowFactors !== undefined), feeds, fetches);
+		await this.run(key, () => gramGraph(precision, cols, rowFactors !== undefined), feeds, fetches);
 		let trace = 0;
 		for (const panel of panels) if (panel.row === panel.column) trace += diagonalSum(panel);
 		if (!(trace >= GRAM_RANGE.least && trace <= GRAM_RANGE.most)) return false;
@@ -83,6 +86,35 @@ class EngineProducts implements DenseProducts {
 		const { rows, inner, columns } = shape;
 		const feeds = { x: tensorOn(table, [rows, columns]), u: tensorOn(left, [rows, inner]), w: tensorOn(right, [inner, columns]) };
 		await this.run("residuals", residualsGraph, feeds, { errors: tensorOn(into.errors, [rows]), norms: tensorOn(into.norms, [rows]) });
+	}
+
+	async polarStep(rows: Float64Array, count: number, size: number, overlaps: Float64Array, next: Float64Array): Promise<void> {
+		const fetches = { overlaps: tensorOn(overlaps, [count, count]), next: tensorOn(next, [count, size]) };
+		await this.run("polar", polarGraph, { x: tensorOn(rows, [count, size]) }, fetches);
+	}
+
+	async groupOverlaps(rows: Float64Array, group: number, size: number): Promise<Float64Array> {
+		const groups = rows.length / (group * size);
+		const overlaps = new Float64Array(groups * group * group);
+		const feeds = { v: tensorOn(rows, [groups, group, size]) };
+		await this.run("overlaps", overlapsGraph, feeds, { overlaps: tensorOn(overlaps, [groups, group, group]) });
+		return overlaps;
+	}
+
+	async reflect(
+		rows: Float64Array,
+		reflectors: Float64Array,
+		couplings: Float64Array,
+		{ count, size, group }: { readonly count: number; readonly size: number; readonly group: number },
+		out: Float64Array,
+	): Promise<void> {
+		const groups = reflectors.length / (group * size);
+		const feeds: Record<string, EngineTensor> = { z0: tensorOn(rows, [count, size]) };
+		for (let index = 0; index < groups; index++) {
+			feeds[`v${index}`] = tensorOn(reflectors.subarray(index * group * size), [group, size]);
+			feeds[`s${index}`] = tensorOn(couplings.subarray(index * group * group), [group, group]);
+		}
+		await this.run(`reflect ${groups}`, () => reflectGraph(groups), feeds, { [`z${groups}`]: tensorOn(out, [count, size]) });
 	}
 
 	async reluGradients(batch: ReluBatch): Promise<ReluGradients> {
@@ -116,10 +148,10 @@ class EngineProducts implements DenseProducts {
 		return fresh;
 	}
 
-	private async run(key: string, text: () => string, feeds: Feeds, fetches: Feeds): Promise<void> {
+	private async run(key: string, graph: () => DirectGraph, feeds: Feeds, fetches: Feeds): Promise<void> {
 		this.engine ??= await loadEngine();
 		const { engine } = this;
-		const session = this.sessions.get(key) ?? this.open(engine, key, text());
+		const session = this.sessions.get(key) ?? this.open(engine, key, graph());
 		this.sessions.set(key, session);
 		try {
 			await (await session).run(tensorsOf(feeds, engine), tensorsOf(fetches, engine));
@@ -128,8 +160,8 @@ class EngineProducts implements DenseProducts {
 		}
 	}
 
-	private open(engine: Engine, key: string, text: string): Promise<InferenceSession> {
-		return engine.InferenceSession.create(encodeToBytes(parseModel(text)), {
+	private open(engine: Engine, key: string, graph: DirectGraph): Promise<InferenceSession> {
+		return engine.InferenceSession.create(encodeDirect(graph), {
 			intraOpNumThreads: this.threads,
 			interOpNumThreads: 1,
 			executionMode: "sequential",
@@ -153,115 +185,4 @@ function arrayOf(type: FloatName, size: number): FloatArray {
 function tensorOn(array: FloatArray, dims: readonly number[]): EngineTensor {
 	const size = dims.reduce((count, dim) => count * dim, 1);
 	return { dtype: nameOf(array), dims, data: array.subarray(0, size) };
-}
-
-// --- graphs ------------------------------------------------------------------
-
-function gemmGraph(type: FloatName, transposeA: boolean, transposeB: boolean): string {
-	return `
-		${OPSET}
-		graph product(a: ${type}[m, k], b: ${type}[n, l])
-			c = Gemm<transA=${Number(transposeA)}, transB=${Number(transposeB)}>(a, b)
-			return c: ${type}[p, q]`;
-}
-
-function residualsGraph(): string {
-	return `
-		${OPSET}
-		graph residuals(x: float32[b, d], u: float32[b, r], w: float32[r, d])
-			difference = Gemm<beta=-1.0>(u, w, x)
-			errors = ReduceSumSquare<axes=[1], keepdims=0>(difference)
-			norms = ReduceSumSquare<axes=[1], keepdims=0>(x)
-			return errors: float32[b], norms: float32[b]`;
-}
-
-/** Starts of the panels of `cols` columns, and `cols` itself at the end. */
-function panelBounds(cols: number): number[] {
-	const count = Math.max(1, Math.ceil(cols / PANEL_WIDTH));
-	return Array.from({ length: count + 1 }, (_, index) => Math.min(cols, index * PANEL_WIDTH));
-}
-
-/** A block of the lower triangle: its place among the panels, and in the matrix. */
-interface Panel {
-	readonly name: string;
-	readonly row: number;
-	readonly column: number;
-	readonly top: number;
-	readonly left: number;
-	readonly height: number;
-	readonly width: number;
-}
-
-interface FilledPanel extends Panel {
-	readonly values: FloatArray;
-}
-
-/** The blocks of the lower triangle, diagonal included. */
-function panelsOf(bounds: readonly number[]): Panel[] {
-	const starts = bounds.slice(0, -1);
-	const span = (index: number) => (bounds[index + 1] ?? 0) - (bounds[index] ?? 0);
-	return starts.flatMap((top, row) =>
-		starts
-			.slice(0, row + 1)
-			.map((left, column) => ({ name: `g${row}_${column}`, row, column, top, left, height: span(row), width: span(column) })),
-	);
-}
-
-/**
- * XᵀX by panels of columns, for X in parts of equal numbers of rows. A product of parts is computed with one thread for each: that is a third
- * faster than threads that share a narrow product. The engine joins Transpose and MatMul.
- */
-function gramGraph(precision: FloatName, bounds: readonly number[], weighted: boolean): string {
-	const cols = bounds.at(-1) ?? 0;
-	const sizes = bounds.slice(1).map((end, index) => end - (bounds[index] ?? 0));
-	const panels = panelsOf(bounds);
-	const lines = [
-		`graph gram(x: float32[p, b, ${cols}]${weighted ? ", factors: float32[p, b, 1]" : ""})`,
-		`	sizes = int64[${sizes.length}] {${sizes.join(", ")}}`,
-		"	parts = int64[1] {0}",
-		weighted ? "	scaled = Mul(x, factors)" : "	scaled = Identity(x)",
-		precision === "float64" ? "	wide = Cast<to=11>(scaled)" : "	wide = Identity(scaled)",
-		`	${sizes.map((_, index) => `x${index}`).join(", ")} = Split<axis=2>(wide, sizes)`,
-		...sizes.map((_, index) => `	t${index} = Transpose<perm=[0, 2, 1]>(x${index})`),
-		...panels.flatMap(({ name, row, column }) => [
-			`	p${name} = MatMul(t${row}, x${column})`,
-			`	${name} = ReduceSum<keepdims=0>(p${name}, parts)`,
-		]),
-		`	return ${panels.map(({ name, height, width }) => `${name}: ${precision}[${height}, ${width}]`).join(", ")}`,
-	];
-	return [OPSET, ...lines].join("\n");
-}
-
-function diagonalSum({ values, width }: FilledPanel): number {
-	let sum = 0;
-	for (let index = 0; index < values.length; index += width + 1) sum += values[index] as number;
-	return sum;
-}
-
-function addPanel({ values, top, left, height, width }: FilledPanel, gram: Float64Array, cols: number, factor: number): void {
-	for (let row = 0; row < height; row++) {
-		const to = (top + row) * cols + left;
-		const from = row * width;
-		for (let column = 0; column < width; column++) {
-			gram[to + column] = (gram[to + column] as number) + factor * (values[from + column] as number);
-		}
-	}
-}
-
-/** ‖E − ReLU(U)·W‖² with dU = 2·(ReLU(U)·W − E)·Wᵀ where U ≥ 0 (so that an entry at 0 can come alive), and dW = 2·ReLU(U)ᵀ·(ReLU(U)·W − E). */
-function reluGraph(): string {
-	return `
-		${OPSET}
-		graph reconstruction(target: float32[b, d], u: float32[b, r], w: float32[r, d])
-			a = Relu(u)
-			product = MatMul(a, w)
-			error = Sub(product, target)
-			loss = ReduceSumSquare<keepdims=0>(error)
-			a_grad = Gemm<alpha=2.0, transB=1>(error, w)
-			zero = float32[] {0}
-			reached = GreaterOrEqual(u, zero)
-			active = Cast<to=1>(reached)
-			u_grad = Mul(a_grad, active)
-			w_grad = Gemm<alpha=2.0, transA=1>(a, error)
-			return loss: float32[], u_grad: float32[b, r], w_grad: float32[r, d]`;
 }
