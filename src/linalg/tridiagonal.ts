@@ -1,6 +1,6 @@
 // Symmetric tridiagonal matrices: reduction to one, its eigenvalues, and its eigenvectors by two routes.
 import { DistembError } from "../errors.js";
-import { type FourRows, fourRows } from "./simd.js";
+import { type Kernels, kernelsOn } from "./simd.js";
 
 /** A symmetric matrix A = Q·T·Qᵀ: the diagonals of T, and Q as a product of reflections I − v·vᵀ, v in row i of `reflectors` (length i). */
 export interface Tridiagonal {
@@ -31,103 +31,104 @@ export function tridiagonalize(matrix: Float64Array, size: number): Tridiagonal 
 	const diagonal = new Float64Array(size);
 	const offDiagonal = new Float64Array(size);
 	const triangle = new Triangle(matrix, size);
-	const { a, v, w, product } = triangle;
 	for (let last = size - 1; last >= 0; last--) {
-		const row = a.subarray(last * size, last * size + last + 1);
-		triangle.updateRow(last);
-		diagonal[last] = row[last] as number;
-		if (last === 0) break;
-		offDiagonal[last] = reflector(a, last * size, last);
-		const u = row.subarray(0, last);
-		triangle.updateAndMultiply(last);
-		let overlap = 0;
-		for (let j = 0; j < last; j++) overlap += (product[j] as number) * (u[j] as number);
-		for (let j = 0; j < last; j++) w[j] = (product[j] as number) - (overlap / 2) * (u[j] as number);
-		v.set(u);
+		diagonal[last] = triangle.updateRow(last);
+		if (last > 0) offDiagonal[last] = triangle.reflect(last);
 	}
-	for (let row = 0; row < size; row++) a.fill(0, row * size + row, (row + 1) * size);
-	return { size, diagonal, offDiagonal, reflectors: a };
+	return { size, diagonal, offDiagonal, reflectors: triangle.reflectors() };
 }
 
-/** A lower triangle and the vectors of its next update, in memory that the vector instructions reach. */
+/**
+ * A lower triangle A and the vectors v and w of its next update, in memory that the vector instructions reach. Rows and vectors are padded to
+ * whole groups of four; beyond the columns that are left, u, v and w are zero.
+ */
 class Triangle {
-	/** Whole groups of rows of length `size`; those after the matrix are zero. */
-	readonly a: Float64Array;
-	readonly v: Float64Array;
-	readonly w: Float64Array;
-	readonly product: Float64Array;
 	readonly #size: number;
-	readonly #fourRows: FourRows;
+	/** Length of a row with its padding. */
+	readonly #width: number;
+	readonly #kernels: Kernels;
+	readonly #a: Float64Array;
+	readonly #u: Float64Array;
+	readonly #v: Float64Array;
+	readonly #w: Float64Array;
+	readonly #product: Float64Array;
 
 	constructor(matrix: Float64Array, size: number) {
-		const rows = Math.ceil(size / GROUP) * GROUP;
-		const { memory, kernel } = fourRows((rows + 3) * size * Float64Array.BYTES_PER_ELEMENT);
-		const vector = (index: number) => new Float64Array(memory, (rows + index) * size * 8, size);
+		const width = padded(size);
+		const { memory, kernels } = kernelsOn((width + 4) * width * 8);
+		const vector = (index: number) => new Float64Array(memory, (width + index) * width * 8, width);
 		this.#size = size;
-		this.#fourRows = kernel;
-		this.a = new Float64Array(memory, 0, rows * size);
-		this.a.set(matrix);
+		this.#width = width;
+		this.#kernels = kernels;
+		this.#a = new Float64Array(memory, 0, width * width);
+		[this.#u, this.#v, this.#w, this.#product] = [vector(0), vector(1), vector(2), vector(3)];
 		for (let i = 0; i < size; i++) {
-			for (let j = i - (i % 4); j < i; j++) this.a[j * size + i] = this.a[i * size + j] as number;
-		}
-		[this.v, this.w, this.product] = [vector(0), vector(1), vector(2)];
-	}
-
-	/** Makes the update on columns 0 to `row` of a row. */
-	updateRow(row: number): void {
-		const { a, v, w } = this;
-		const [vHere, wHere] = [v[row] as number, w[row] as number];
-		for (let j = 0, at = row * this.#size; j <= row; j++, at++) {
-			a[at] = (a[at] as number) - vHere * (w[j] as number) - wHere * (v[j] as number);
+			this.#a.set(matrix.subarray(i * size, i * size + i + 1), i * width);
+			for (let j = i - (i % 4); j < i; j++) this.#a[j * width + i] = matrix[i * size + j] as number;
 		}
 	}
 
-	/** Makes the update on the leading length×length triangle, and multiplies it by row `length` into `product`. */
-	updateAndMultiply(length: number): void {
-		const { v, w, product } = this;
-		const stride = this.#size * 8;
-		const u = this.a.subarray(length * this.#size, length * this.#size + length);
-		const whole = length - (length % 4);
-		for (let i = 0; i < whole; i += 4) {
-			this.#fourRows(i * stride, stride, i * 8, v.byteOffset, w.byteOffset, u.byteOffset, product.byteOffset);
-		}
-		product.fill(0, whole, length);
-		for (let row = whole; row < length; row++) this.#addRow(row, u);
+	/** Makes the update on the last row that is left, and returns its entry on the diagonal. */
+	updateRow(last: number): number {
+		const [v, w] = [this.#v, this.#w];
+		const row = this.#a.byteOffset + last * this.#width * 8;
+		this.#kernels.combine(row, 1, w.byteOffset, -(v[last] as number), v.byteOffset, -(w[last] as number), padded(last + 1) * 8);
+		// The row is done: the update of the others leaves it alone.
+		v[last] = 0;
+		w[last] = 0;
+		return this.#a[last * this.#width + last] as number;
 	}
 
-	/** Updates a row, and adds what it, and the column that mirrors it, contribute to the product. */
-	#addRow(row: number, u: Float64Array): void {
-		const { a, product } = this;
-		this.updateRow(row);
-		const start = row * this.#size;
-		const here = u[row] as number;
-		let sum = (a[start + row] as number) * here;
-		for (let j = 0; j < row; j++) {
-			const entry = a[start + j] as number;
-			sum += entry * (u[j] as number);
-			product[j] = (product[j] as number) + entry * here;
+	/** Reflects row `last` onto its last entry left of the diagonal, which is returned; leaves the update of the triangle above in v and w. */
+	reflect(last: number): number {
+		const { dot, combine, fourRows } = this.#kernels;
+		const [u, v, w, product] = [this.#u, this.#v, this.#w, this.#product];
+		const bytes = padded(last) * 8;
+		const stride = this.#width * 8;
+		const row = this.#a.subarray(last * this.#width, last * this.#width + last);
+		u.fill(0, last, padded(last + 1));
+		u.set(row);
+		const entry = this.#reflector(last);
+		row.set(u.subarray(0, last));
+		for (let i = 0; i < last; i += 4) fourRows(i * stride, stride, i * 8, v.byteOffset, w.byteOffset, u.byteOffset, product.byteOffset);
+		product.fill(0, last, padded(last));
+		const overlap = dot(product.byteOffset, u.byteOffset, bytes);
+		combine(w.byteOffset, 0, product.byteOffset, 1, u.byteOffset, -overlap / 2, bytes);
+		v.set(u.subarray(0, padded(last)));
+		return entry;
+	}
+
+	/** Turns x = u[0, length) into v with (I − v·vᵀ)·x = β·e_last and ‖v‖² = 2 (v = 0 where x has that form already); returns β. */
+	#reflector(length: number): number {
+		const u = this.#u;
+		const bytes = padded(length) * 8;
+		const pivot = u[length - 1] as number;
+		u[length - 1] = 0;
+		const rest = this.#kernels.dot(u.byteOffset, u.byteOffset, bytes);
+		if (rest < 1e-290) {
+			u.fill(0, 0, length);
+			return pivot;
 		}
-		product[row] = (product[row] as number) + sum;
+		const norm = Math.sqrt(rest + pivot * pivot);
+		const beta = pivot > 0 ? -norm : norm;
+		const head = pivot - beta;
+		const factor = Math.sqrt(2 / (rest + head * head));
+		this.#kernels.combine(u.byteOffset, factor, u.byteOffset, 0, u.byteOffset, 0, bytes);
+		u[length - 1] = head * factor;
+		return beta;
+	}
+
+	/** The reflectors, when all rows are done. */
+	reflectors(): Float64Array {
+		const size = this.#size;
+		const rows = new Float64Array(Math.ceil(size / GROUP) * GROUP * size);
+		for (let i = 1; i < size; i++) rows.set(this.#a.subarray(i * this.#width, i * this.#width + i), i * size);
+		return rows;
 	}
 }
 
-/** Turns x = a[row, row + length) into v with (I − v·vᵀ)·x = β·e_last and ‖v‖² = 2 (v = 0 where x has that form already); returns β. */
-function reflector(a: Float64Array, row: number, length: number): number {
-	const end = row + length - 1;
-	let rest = 0;
-	for (let j = row; j < end; j++) rest += (a[j] as number) ** 2;
-	const pivot = a[end] as number;
-	if (rest < 1e-290) {
-		a.fill(0, row, row + length);
-		return pivot;
-	}
-	const norm = Math.sqrt(rest + pivot * pivot);
-	const beta = pivot > 0 ? -norm : norm;
-	const head = pivot - beta;
-	const factor = Math.sqrt(2 / (rest + head * head));
-	for (let j = row; j < end; j++) a[j] = (a[j] as number) * factor;
-	a[end] = head * factor;
-	return beta;
+function padded(length: number): number {
+	return Math.ceil(length / 4) * 4;
 }
 
 /**

@@ -145,7 +145,7 @@ function line(name, mine, theirs) {
 
 function run(command, args) {
 	const start = performance.now();
-	// Where this variable is set, Node.js reads certificates at every start, half as long as all else it does then; nothing here uses a network.
+	// Where this variable is set, Node.js reads certificates at every start, which takes longer than all else it does then.
 	const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env;
 	const { status, stdout, stderr } = spawnSync(command, args.map(String), { encoding: "utf8", maxBuffer: 2 ** 24, env });
 	const whole = (performance.now() - start) / 1000;
