@@ -27,10 +27,9 @@ export function inverseIteration(reduced: Tridiagonal, values: Float64Array, see
 		vector.set(start.subarray(turn));
 		vector.set(start.subarray(0, turn), size - turn);
 		solver.factorize(value);
-		for (let solve = 0; solve < SOLVES; solve++) {
-			solver.solve(vector);
-			normalize(vector);
-		}
+		// Each solve lengthens the vector up to 1/ε times, so that its squares, not its entries, may leave the range: normalize() knows that.
+		for (let solve = 0; solve < SOLVES; solve++) solver.solve(vector);
+		normalize(vector);
 		// Twice is enough (Parlett).
 		for (let pass = 0; pass < 2; pass++) {
 			for (let other = clusterStart; other < k; other++) removeComponent(vector, vectors.subarray(other * size, (other + 1) * size));
@@ -117,20 +116,25 @@ class ShiftedSolver {
 
 	/** Overwrites b with the solution. */
 	solve(b: Float64Array): void {
+		const { pivots, first, second, multipliers, exchanged } = this;
 		const { size } = this.reduced;
+		let here = b[0] as number;
 		for (let i = 0; i + 1 < size; i++) {
-			const here = b[i] as number;
 			const below = b[i + 1] as number;
-			const multiplier = this.multipliers[i] as number;
-			if (this.exchanged[i] === 1) {
+			const multiplier = multipliers[i] as number;
+			if (exchanged[i] === 1) {
 				b[i] = below;
-				b[i + 1] = here - multiplier * below;
-			} else b[i + 1] = below - multiplier * here;
+				here -= multiplier * below;
+			} else {
+				b[i] = here;
+				here = below - multiplier * here;
+			}
 		}
+		b[size - 1] = here;
 		let after = 0;
 		let next = 0;
 		for (let i = size - 1; i >= 0; i--) {
-			const x = ((b[i] as number) - (this.first[i] as number) * next - (this.second[i] as number) * after) / (this.pivots[i] as number);
+			const x = ((b[i] as number) - (first[i] as number) * next - (second[i] as number) * after) / (pivots[i] as number);
 			b[i] = x;
 			after = next;
 			next = x;

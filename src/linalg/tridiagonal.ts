@@ -16,7 +16,7 @@ export interface Tridiagonal {
 }
 
 /** Reflections that are applied together. */
-export const GROUP = 32;
+export const GROUP = 64;
 
 /** QL steps allowed per eigenvalue; EISPACK allows 30. */
 const MAX_STEPS = 60;
