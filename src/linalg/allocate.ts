@@ -139,13 +139,20 @@ function choose(
 	return { block: { rows, levels }, loss, cost };
 }
 
+/** Increases below this part of the whole cost are rounding errors. */
+const TIE = 1e-9;
+
+/** Joins the neighbours that lose least by it; among those that lose nothing, which have one precision, those of the fewest rows. */
 function mergeCheapest(intervals: readonly Interval[], precisions: Precisions, price: number): Interval[] {
 	const costs = intervals.map((interval) => choose(interval, precisions, price).cost);
+	const nothing = TIE * costs.reduce((sum, cost) => sum + cost, 0);
 	let best = { index: 0, joined: intervals[0] as Interval, increase: Number.POSITIVE_INFINITY };
 	for (let index = 0; index + 1 < intervals.length; index++) {
 		const joined = join(intervals[index] as Interval, intervals[index + 1] as Interval);
-		const increase = choose(joined, precisions, price).cost - (costs[index] as number) - (costs[index + 1] as number);
-		if (increase < best.increase) best = { index, joined, increase };
+		const exact = choose(joined, precisions, price).cost - (costs[index] as number) - (costs[index + 1] as number);
+		const increase = Math.abs(exact) < nothing ? 0 : exact;
+		const isTie = increase === best.increase && joined.rows < best.joined.rows;
+		if (increase < best.increase || isTie) best = { index, joined, increase };
 	}
 	return [...intervals.slice(0, best.index), best.joined, ...intervals.slice(best.index + 2)];
 }

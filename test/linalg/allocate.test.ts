@@ -57,6 +57,28 @@ describe("allocate", () => {
 		);
 	});
 
+	it("does_not_depend_on_rounding_errors", () => {
+		// Many neighbours have one precision: to join them costs nothing but what rounding says.
+		const rows = Array.from({ length: 24 }, (_, index) => Math.round(2 * 1.3 ** index));
+		const total = rows.reduce((sum, count) => sum + count, 0);
+		const held = (rounding: number) =>
+			rows.map(
+				(count, index): Interval => ({
+					rows: count,
+					losses: Float64Array.from(
+						{ length: COLS },
+						(_, column) => (0.8 ** column / (index + 1)) * (1 + rounding * ((column * 7 + index) % 5)),
+					),
+				}),
+			);
+		const exact = held(0);
+		const found = allocate(exact, optionsFor(exact, total * 8));
+		for (const rounding of [-1e-15, 1e-15, 3e-15]) {
+			const again = allocate(held(rounding), optionsFor(exact, total * 8));
+			expect(again?.blocks).toEqual(found?.blocks);
+		}
+	});
+
 	it("is_never_worse_than_one_precision_for_all_at_the_same_bytes", () => {
 		fc.assert(
 			fc.property(intervals, fc.constantFrom(...LEVEL_COUNTS.fitted), (held, count) => {
