@@ -11,7 +11,7 @@ import { runPass } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import type { Feeds } from "../../src/runtime/session.js";
 import type { Calibration, Located } from "../../src/state.js";
-import { difference, int64s, locatedModel, outputsOf, runner, type Truth, valueNamed } from "./support.js";
+import { difference, floats, int64s, locatedModel, outputsOf, runner, type Truth, valueNamed } from "./support.js";
 
 export const V = 3000;
 export const D = 24;
@@ -64,6 +64,18 @@ export interface Case {
 	readonly calibrated?: boolean;
 	readonly ops?: "standard" | "onnxruntime";
 }
+
+/** A projection alone, with a bias and a factor. */
+export const GEMM = (cols: number): Case => ({
+	text: `
+	model ir 8, opset ai.onnx 17
+	graph main(h: float32[n, ${cols}], c: float32[${V}])
+		table = float32[${V}, ${cols}]
+		logits = Gemm<alpha=2.0, beta=0.5, transB=1>(h, table, c)
+		return logits: float32[n, ${V}]`,
+	truth: { tables: ["table"], lookups: [], projections: [{ output: "logits", hidden: "h", alpha: 2, gemm: { c: "c", beta: 0.5 } }] },
+	feeds: { h: floats([3, cols]), c: floats([V]) },
+});
 
 /** Codes the table, and compares the model that is emitted with the original on the table that was encoded. */
 export async function convert(held: Case) {

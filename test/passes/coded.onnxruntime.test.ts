@@ -1,6 +1,6 @@
 // Columns of different precision in onnxruntime's operators: products by the codes themselves, in the bytes that were predicted.
 import { describe, expect, it } from "vitest";
-import { type Case, convert, TIED, V } from "./coded-support.js";
+import { type Case, convert, GEMM, TIED, V } from "./coded-support.js";
 import { countOf, floats } from "./support.js";
 
 const COLS = 96;
@@ -31,23 +31,7 @@ describe("a coded table in onnxruntime's operators", () => {
 		["with columns that fill no block", { text: TIED(17, 40) }],
 		["with fewer columns than a block", { text: TIED(17, 24) }],
 		["as a projection alone", { text: HEAD("float32"), truth: HEAD_TRUTH, feeds: { h: floats([2, 3, COLS]) } }],
-		[
-			"as a Gemm with a bias and a factor",
-			{
-				text: `
-	model ir 8, opset ai.onnx 17
-	graph main(h: float32[n, ${COLS}], c: float32[${V}])
-		table = float32[${V}, ${COLS}]
-		logits = Gemm<alpha=2.0, beta=0.5, transB=1>(h, table, c)
-		return logits: float32[n, ${V}]`,
-				truth: {
-					tables: ["table"],
-					lookups: [],
-					projections: [{ output: "logits", hidden: "h", alpha: 2, gemm: { c: "c", beta: 0.5 } }],
-				},
-				feeds: { h: floats([3, COLS]), c: floats([V]) },
-			},
-		],
+		["as a Gemm with a bias and a factor", GEMM(COLS)],
 	] as [string, Omit<Case, "ops">][])("computes_what_was_encoded_%s", async (_, held) => {
 		const { model, expected, found, quantized } = await convert({ ...held, ops: "onnxruntime" });
 		expect(countOf(model, "MatMulNBits")).toBeGreaterThan(0);

@@ -10,7 +10,7 @@ import { parseModel } from "../../src/ir/parse.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
 import { runPass } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
-import { type Case, calibrationOf, convert, D, IDS, TIED, TRUTH, V } from "./coded-support.js";
+import { type Case, calibrationOf, convert, D, GEMM, IDS, TIED, TRUTH, V } from "./coded-support.js";
 import { difference, floats, int64s, locatedModel, outputsOf, runner, valueNamed } from "./support.js";
 
 describe("a coded table", () => {
@@ -66,23 +66,7 @@ describe("a coded table", () => {
 				feeds: { h: floats([2, 3, D]) },
 			},
 		],
-		[
-			"as a Gemm with a bias and a factor",
-			{
-				text: `
-	model ir 8, opset ai.onnx 17
-	graph main(h: float32[n, ${D}], c: float32[${V}])
-		table = float32[${V}, ${D}]
-		logits = Gemm<alpha=2.0, beta=0.5, transB=1>(h, table, c)
-		return logits: float32[n, ${V}]`,
-				truth: {
-					tables: ["table"],
-					lookups: [],
-					projections: [{ output: "logits", hidden: "h", alpha: 2, gemm: { c: "c", beta: 0.5 } }],
-				},
-				feeds: { h: floats([3, D]), c: floats([V]) },
-			},
-		],
+		["as a Gemm with a bias and a factor", GEMM(D)],
 	] as [string, Case][])("computes_what_was_encoded_%s", async (_, held) => {
 		const { distance } = await convert(held);
 		expect(distance).toBeLessThan(2e-5);
