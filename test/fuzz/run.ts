@@ -12,7 +12,7 @@ import { saveCase } from "./saved.js";
 import { trainedFolder } from "./trained.js";
 
 /** Cases that a worker runs on one order. */
-const BATCH = 100;
+const BATCH = 25;
 
 /** Failures of one kind beyond these are counted only. */
 const MOST_SAVED = 40;
