@@ -16,7 +16,13 @@ import { TOOL } from "./version.js";
  * @param teacher the original: an .onnx file, or a folder with the files of one model
  * @param student the smaller model, of the same kind and vocabulary
  * @throws DistembError `usage`, `input` (data or files), `refused` (models that cannot be compared), `engine`, `interrupted`
- * @example await compare("model.onnx", "small.onnx", { data: ["test.txt"] })
+ * @example
+ * ```ts
+ * import { compare } from "onnx-distemb";
+ *
+ * const { tokens } = await compare("model.onnx", "small.onnx", { data: ["test.txt"], signal: AbortSignal.timeout(600_000) });
+ * console.log(tokens?.all.teacherPerplexity, tokens?.all.studentPerplexity);
+ * ```
  */
 export async function compare(teacher: string, student: string, options: CompareOptions): Promise<CompareReport> {
 	checkCompareOptions(options);

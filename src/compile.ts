@@ -39,8 +39,15 @@ import { checkPaths, factsOf, loadedFrom, outputName, stagedPath, weightBytesOf,
  * generated texts (`OUTPUT.distemb-cache/`), and the checkpoint of a training under way (`OUTPUT.checkpoint/`, see `resume`).
  * @param input an .onnx file, or a folder with the files of one model
  * @param output a path of the same kind; must not exist unless `overwrite`
- * @throws DistembError; nothing is written then
- * @example await compile("model.onnx", "small.onnx", { rank: 64 })
+ * @returns the same object as the command line's `--json`; bytes, nats per predicted token, shares from 0 to 1
+ * @throws DistembError of any code, see {@link ErrorCode}; nothing is written then
+ * @example
+ * ```ts
+ * import { compile } from "onnx-distemb";
+ *
+ * const report = await compile("model.onnx", "small.onnx", { rank: 64, data: ["train.txt"], minutes: 5, onProgress: console.error });
+ * console.log(report.savedBytes, report.quality?.tokens?.all.divergence, report.training?.best);
+ * ```
  */
 export async function compile(input: string, output: string, options: CompileOptions = {}): Promise<CompileReport> {
 	resolveOptions(options);
@@ -124,7 +131,15 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 
 /**
  * Finds the vocabulary of a model and says what was found; writes nothing.
- * @throws DistembError, `nothing-to-do` if there is none
+ * @param input an .onnx file, or a folder with the files of one model
+ * @throws DistembError `input`, `refused`, or `nothing-to-do` if there is none
+ * @example
+ * ```ts
+ * import { inspect } from "onnx-distemb";
+ *
+ * const { vocabularies, bytes } = await inspect("model.onnx");
+ * console.log(vocabularies.map(({ name, rows, cols }) => `${name}: ${rows} × ${cols}`), bytes.vocabulary);
+ * ```
  */
 export async function inspect(input: string, options: LocateOptions & CommonOptions = {}): Promise<InspectReport> {
 	return await withBundle(input, async (bundle) => {
@@ -152,7 +167,15 @@ const PLANNED_RATIOS = [4, 8, 16, 32] as const;
 /**
  * What a model would become at several sizes, with columns of different precision: bytes, blocks, the loss that is predicted, the time of
  * the projections. Nothing is trained or written. The loss is predicted from `data`; without it there is none.
- * @throws DistembError, `nothing-to-do` if there is no vocabulary
+ * @param input an .onnx file, or a folder with the files of one model
+ * @throws DistembError `usage`, `input`, `refused`, or `nothing-to-do` if there is no vocabulary
+ * @example
+ * ```ts
+ * import { plan } from "onnx-distemb";
+ *
+ * const { sizes } = await plan("model.onnx", { ratios: [8, 16], data: ["train.txt"] });
+ * for (const { size, fileBytes, predictedLoss } of sizes) console.log(size, fileBytes, predictedLoss);
+ * ```
  */
 export async function plan(input: string, options: PlanOptions = {}): Promise<PlanReport> {
 	const { ratios = PLANNED_RATIOS, rank, targetSize, data } = options;

@@ -14,6 +14,7 @@
  */
 export type ErrorCode = "usage" | "input" | "refused" | "nothing-to-do" | "gate" | "output" | "engine" | "interrupted" | "internal";
 
+/** What an error concerns, and what to do. */
 export interface ErrorDetails {
 	/** File, node, tensor or option that is concerned. */
 	readonly at?: string | undefined;
@@ -35,9 +36,25 @@ export const EXIT_CODES: Readonly<Record<ErrorCode, number>> = {
 	internal: 1,
 };
 
+/**
+ * The only error that calls of this library end with.
+ * @example
+ * ```ts
+ * import { compile, DistembError } from "onnx-distemb";
+ *
+ * try {
+ * 	await compile("model.onnx", "small.onnx", { ratio: 8, dtype: "mixed", data: ["train.txt"], maxPerplexityIncrease: 0.01 });
+ * } catch (error) {
+ * 	if (!(error instanceof DistembError && error.code === "gate")) throw error;
+ * 	console.log(error.toLine());
+ * }
+ * ```
+ */
 export class DistembError extends Error {
 	readonly code: ErrorCode;
+	/** File, node, tensor or option that is concerned. */
 	readonly at: string | undefined;
+	/** What the user can do about it. */
 	readonly hint: string | undefined;
 
 	constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {

@@ -3,24 +3,42 @@ import { availableParallelism } from "node:os";
 import { checkOptions } from "./check-options.js";
 import type { Progress } from "./pass.js";
 
-export const METHODS = ["distemb", "paper", "svd"] as const;
-export const DTYPES = ["float32", "float16", "int8", "mixed", "auto"] as const;
-export const OPS = ["standard", "onnxruntime"] as const;
-export const TRAINED = ["factors", "norms", "all"] as const;
-export const PHASES = ["head", "factors", "all"] as const;
-export const LOSSES = ["kl", "crossEntropy", "states", "embedding", "temperature"] as const;
-
-export type Method = (typeof METHODS)[number];
-export type FactorDType = (typeof DTYPES)[number];
-export type OperatorSet = (typeof OPS)[number];
-export type TrainingPhase = (typeof PHASES)[number];
-export type Trained = (typeof TRAINED)[number];
-
 /**
- * Weights of the terms of the training loss (math.md §6): divergence from the original, cross-entropy, distance of hidden states,
- * distance of embeddings; and the temperature of the divergence.
+ * How factors are found. `distemb`: fitted to data, then distilled. `paper`: nonnegative left factor, then cross-entropy and embedding
+ * distillation, as in Distilled Embedding (Lioutas et al., 2020). `svd`: the best approximation of the table, nothing trained.
  */
-export type LossWeights = { readonly [K in (typeof LOSSES)[number]]?: number };
+export type Method = "distemb" | "paper" | "svd";
+/** Precision of the factors. `mixed`: as many bits for each column of each block of rows as pay; `auto`: the best for the bytes. */
+export type FactorDType = "float32" | "float16" | "int8" | "mixed" | "auto";
+/** Operators of the result: those of the ONNX standard, or onnxruntime's quantized ones as well. */
+export type OperatorSet = "standard" | "onnxruntime";
+/** Parts of a training: the head on the original's states; factors, norms and biases; everything. */
+export type TrainingPhase = "head" | "factors" | "all";
+/** Which weights are trained: the factors; with the norms and biases of the model; everything. */
+export type Trained = "factors" | "norms" | "all";
+
+export const METHODS = ["distemb", "paper", "svd"] as const satisfies readonly Method[];
+export const DTYPES = ["float32", "float16", "int8", "mixed", "auto"] as const satisfies readonly FactorDType[];
+export const OPS = ["standard", "onnxruntime"] as const satisfies readonly OperatorSet[];
+export const TRAINED = ["factors", "norms", "all"] as const satisfies readonly Trained[];
+/** In the order in which they may follow each other. */
+export const PHASES = ["head", "factors", "all"] as const satisfies readonly TrainingPhase[];
+
+/** Weights of the terms of the training loss. A term that is not named keeps its default. */
+export interface LossWeights {
+	/** KL(original ‖ student) in nats per predicted token, times the square of the temperature. */
+	readonly kl?: number;
+	/** −ln p of the token that stands in the data, in nats. */
+	readonly crossEntropy?: number;
+	/** Squared difference of hidden states as a share of their square: those that an encoder gives, or those that meet the head. */
+	readonly states?: number;
+	/** Embedding distillation: what the factors miss of the table, as a share of the whole. */
+	readonly embedding?: number;
+	/** Both models' logits are divided by this before their divergence is taken; not a weight. */
+	readonly temperature?: number;
+}
+
+export const LOSSES = ["kl", "crossEntropy", "states", "embedding", "temperature"] as const satisfies readonly (keyof LossWeights)[];
 
 /** Where to look for the vocabulary, where the structure alone does not decide. */
 export interface LocateOptions {
@@ -48,7 +66,9 @@ export interface SizeOptions {
 
 /** Options that every call understands. */
 export interface CommonOptions {
+	/** Aborted: the call ends with a DistembError `interrupted`; a training leaves a checkpoint to resume from. */
 	readonly signal?: AbortSignal | undefined;
+	/** Called when a pass begins and while it works, more often than a display needs. */
 	readonly onProgress?: ((progress: Progress) => void) | undefined;
 	/** Threads of the engine; default: the machine's. Results repeat to the bit for one number of threads. */
 	readonly threads?: number | undefined;
@@ -80,6 +100,7 @@ export interface TrainingOptions {
 	readonly train?: Trained | undefined;
 	/** Parts of the training of everything, one after the other: the head on the original's states; factors, norms and biases; everything. */
 	readonly phases?: readonly TrainingPhase[] | undefined;
+	/** Weights of the loss; what is not named keeps its default. */
 	readonly loss?: LossWeights | undefined;
 	/** A folder that an interrupted run left: goes on from there. All other options must be the same. */
 	readonly resume?: string | undefined;
@@ -93,6 +114,7 @@ export interface GateOptions {
 	readonly maxKl?: number | undefined;
 }
 
+/** What `compile` may be asked for. Contradictions and impossible numbers are a DistembError `usage`. */
 export interface CompileOptions extends LocateOptions, SizeOptions, DataOptions, TrainingOptions, GateOptions, CommonOptions {
 	/**
 	 * `distemb` (default): fitted to data, then distilled. `paper`: nonnegative left factor, then cross-entropy and embedding
@@ -108,6 +130,7 @@ export interface CompileOptions extends LocateOptions, SizeOptions, DataOptions,
 	readonly blocks?: number | "auto" | undefined;
 	/** `onnxruntime` allows that engine's quantized operators (with `dtype: "int8"`, `"mixed"` or `"auto"`). */
 	readonly ops?: OperatorSet | undefined;
+	/** Of everything random; default 0. */
 	readonly seed?: number | undefined;
 	/** Replace an existing output. */
 	readonly overwrite?: boolean | undefined;
@@ -123,10 +146,13 @@ export interface CompileOptions extends LocateOptions, SizeOptions, DataOptions,
 export interface PlanOptions extends LocateOptions, DataOptions, CommonOptions {
 	/** The vocabulary so many times smaller, each in turn; default 4, 8, 16, 32. */
 	readonly ratios?: readonly number[] | undefined;
+	/** Instead: the bytes that factors of this rank would take. */
 	readonly rank?: number | undefined;
+	/** Instead: bytes that the whole result may have. */
 	readonly targetSize?: number | undefined;
-	/** Most blocks of rows with bits of their own. */
+	/** Most blocks of rows with bits of their own; default `auto`. */
 	readonly blocks?: number | "auto" | undefined;
+	/** Of everything random; default 0. */
 	readonly seed?: number | undefined;
 }
 
@@ -167,6 +193,7 @@ function given<T extends object>(options: T): { [K in keyof T]?: NonNullable<T[K
 	return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: NonNullable<T[K]> };
 }
 
+/** The value of an option, as a report repeats it. */
 export type ReportedOption = string | number | boolean | readonly string[] | LossWeights;
 
 /** What the caller asked for, for the report. */

@@ -5,8 +5,10 @@ import type { Model } from "./ir/graph.js";
 
 /** What happens while a pass works; `fraction` runs from 0 to 1. */
 export interface Progress {
+	/** Such as `locate`, `calibrate`, `distill`. */
 	readonly pass: string;
 	readonly fraction: number;
+	/** What it is at, in words, for people. */
 	readonly note?: string | undefined;
 }
 

@@ -269,9 +269,11 @@ export interface CurvePoint {
 	 * cross-entropy; of encoders the squared difference of states as a share of their square.
 	 */
 	readonly validation: number | undefined;
+	/** Learning rate. */
 	readonly rate: number;
 }
 
+/** A training: its curve, and why it ended. */
 export interface Distillation {
 	/** What {@link CurvePoint.validation} is. */
 	readonly measures: "divergence" | "crossEntropy" | "states";

@@ -282,9 +282,9 @@ describe("text", () => {
 			same first choice                                  66.7 %
 			file size                      191 B    191 B      +0.0 %
 
-			bin    tokens  teacher ppl  student ppl      KL  same choice
-			head        1         2.00         4.00  0.1733        0.0 %
-			torso       2         2.00         2.00  0.0000      100.0 %
+			bin    tokens  teacher ppl  student ppl  KL, nats  same first choice
+			head        1         2.00         4.00    0.1733              0.0 %
+			torso       2         2.00         2.00    0.0000            100.0 %
 			bins: by token counts of the data that was measured (give --counts with the training data to see unseen tokens)"
 		`);
 	});

@@ -149,7 +149,9 @@ function vocabularyOf({ entries }: Pool, surveys: readonly Survey[], { inlined, 
 }
 
 function summaryOf({ name, table, lookups, projections, copies, alreadyRank }: Vocabulary): string {
-	const uses = `${lookups.length} lookup(s), ${projections.length} projection(s), ${copies.length} stored copy or copies`;
+	const counted = (count: number, one: string, many = `${one}s`) => `${count} ${count === 1 ? one : many}`;
+	const sides = [counted(lookups.length, "lookup"), counted(projections.length, "projection")].join(", ");
+	const uses = `${sides}, ${counted(copies.length, "stored copy", "stored copies")}`;
 	const factored = alreadyRank === undefined ? "" : `, already rank ${alreadyRank}`;
 	return `"${name}" [${table.rows}, ${table.cols}]: ${uses}${factored}`;
 }

@@ -2,6 +2,7 @@
 import { DistembError } from "../errors.js";
 import { type CommonOptions, flagOf } from "../options.js";
 
+/** What `compare` may be asked for. */
 export interface CompareOptions extends CommonOptions {
 	/** Language models: .txt, .jsonl, .npy. Translators: .tsv, .jsonl, .safetensors, or two parallel text files. */
 	readonly data: readonly string[];

@@ -14,10 +14,14 @@ const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 const signed = (text: string): string => (/^-.*[1-9]/.test(text) ? text.replace("-", "−") : `+${text.replace(/^-/, "")}`);
 const relative = (teacher: number, student: number): string => (teacher === 0 ? "" : signed(percent(student / teacher - 1)));
 
+/** What the two models are called: whoever compresses a model has an original and a result. */
+type Names = readonly [teacher: string, student: string];
+
 /** What `compare` prints. */
 export function compareText(report: CompareReport): string {
 	const { teacher, student, data, translation, notes } = report;
-	const table = aligned([["", "teacher", "student", "difference"], ...figureLines(report), ...costLines(teacher, student)]);
+	const names: Names = ["teacher", "student"];
+	const table = aligned([["", ...names, "difference"], ...figureLines(report, names), ...costLines(teacher, student)]);
 	return [
 		`teacher    ${teacher.path} (${teacher.files.join(", ")})`,
 		`student    ${student.path} (${student.files.join(", ")})`,
@@ -25,7 +29,7 @@ export function compareText(report: CompareReport): string {
 		...(translation === undefined ? [] : [`decoding   ${translation.decoding}; ${translation.signatures.bleu}`]),
 		"",
 		...table,
-		...binLines(report),
+		...binLines(report, names),
 		...notes.map((note) => `note: ${note}`),
 	].join("\n");
 }
@@ -33,21 +37,22 @@ export function compareText(report: CompareReport): string {
 /** What a conversion prints of the same figures. */
 export function qualityText(report: QualityReport): string[] {
 	const { data, generated, notes } = report;
+	const names: Names = ["original", "result"];
 	return [
 		"",
 		`measured   ${data.measured}`,
 		`           of ${data.files.join(", ")}${generated ? ": what the original writes, not what its users write" : ""}`,
-		...aligned([["", "original", "result", "difference"], ...figureLines(report)]),
-		...binLines(report),
+		...aligned([["", ...names, "difference"], ...figureLines(report, names)]),
+		...binLines(report, names),
 		...notes.map((note) => `note: ${note}`),
 	];
 }
 
 type Figures = Pick<CompareReport, "kind" | "tokens" | "states" | "translation">;
 
-function figureLines({ kind, tokens, states, translation }: Figures): Line[] {
+function figureLines({ kind, tokens, states, translation }: Figures, names: Names): Line[] {
 	const lines: Line[] = [];
-	if (tokens !== undefined) lines.push(...tokenLines(tokens.all, kind));
+	if (tokens !== undefined) lines.push(...tokenLines(tokens.all, kind, names));
 	if (states !== undefined) {
 		lines.push(["cosine of states", "", "", states.cosine.toFixed(5)]);
 		lines.push(["relative error of states", "", "", states.relativeError.toPrecision(3)]);
@@ -62,17 +67,17 @@ function figureLines({ kind, tokens, states, translation }: Figures): Line[] {
 	return lines;
 }
 
-function binLines({ tokens }: Figures): string[] {
-	return tokens === undefined ? [] : ["", ...binTable(tokens.bins), `bins: by token counts of ${tokens.counts}`];
+function binLines({ tokens }: Figures, names: Names): string[] {
+	return tokens === undefined ? [] : ["", ...binTable(tokens.bins, names), `bins: by token counts of ${tokens.counts}`];
 }
 
-function tokenLines(all: TokenScores, kind: CompareReport["kind"]): Line[] {
+function tokenLines(all: TokenScores, kind: CompareReport["kind"], names: Names): Line[] {
 	const { teacherPerplexity, studentPerplexity, teacherNats, studentNats, divergence, agreement } = all;
 	const what = kind === "masked" ? " of hidden tokens" : kind === "translator" ? " of references" : "";
 	return [
 		[`perplexity${what}`, number(teacherPerplexity), number(studentPerplexity), relative(teacherPerplexity, studentPerplexity)],
 		["nats per token", nats(teacherNats), nats(studentNats), signed(nats(studentNats - teacherNats))],
-		["KL(teacher ‖ student), nats", "", "", nats(divergence)],
+		[`KL(${names.join(" ‖ ")}), nats`, "", "", nats(divergence)],
 		["same first choice", "", "", percent(agreement)],
 	];
 }
@@ -93,14 +98,14 @@ function costLines(teacher: ComparedModel, student: ComparedModel): Line[] {
 	];
 }
 
-function binTable(bins: NonNullable<CompareReport["tokens"]>["bins"]): string[] {
+function binTable(bins: NonNullable<CompareReport["tokens"]>["bins"], names: Names): string[] {
 	const rows = BIN_NAMES.flatMap((name) => {
 		const scores = bins[name];
 		if (scores === undefined) return [];
 		const { positions, teacherPerplexity, studentPerplexity, divergence, agreement } = scores;
 		return [[name, String(positions), number(teacherPerplexity), number(studentPerplexity), nats(divergence), percent(agreement)]];
 	});
-	return aligned([["bin", "tokens", "teacher ppl", "student ppl", "KL", "same choice"], ...rows]);
+	return aligned([["bin", "tokens", ...names.map((name) => `${name} ppl`), "KL, nats", "same first choice"], ...rows]);
 }
 
 /** Columns under each other: the first to the left, figures to the right. */

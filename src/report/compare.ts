@@ -6,6 +6,7 @@ export const COMPARE_REPORT_VERSION = 1;
 /** Causal and masked language models, encoders without a head, translators. */
 export type ComparedKind = "causal" | "masked" | "encoder" | "translator";
 
+/** One of the two models. */
 export interface ComparedModel {
 	readonly path: string;
 	/** Model files used, and those of the folder that were not. */
@@ -27,7 +28,9 @@ export interface ComparedModel {
 
 /** Means over `positions` predicted tokens. */
 export interface TokenScores {
+	/** Predicted tokens. */
 	readonly positions: number;
+	/** exp of the mean nats. */
 	readonly teacherPerplexity: number;
 	readonly studentPerplexity: number;
 	/** −ln p of the token that stands there, in nats. */
@@ -39,16 +42,23 @@ export interface TokenScores {
 	readonly agreement: number;
 }
 
-export const BIN_NAMES = ["head", "torso", "tail", "unseen"] as const;
+/**
+ * Tokens by their frequency: those that make up the first half of a text, the next 40 %, the last 10 %, and those that were not counted.
+ */
+export type BinName = "head" | "torso" | "tail" | "unseen";
 
+export const BIN_NAMES = ["head", "torso", "tail", "unseen"] as const satisfies readonly BinName[];
+
+/** Predictions of tokens, in all and by frequency. */
 export interface TokensReport {
 	readonly all: TokenScores;
 	/** By the frequency of the token that stands there. Bins without positions are absent. */
-	readonly bins: Readonly<Partial<Record<(typeof BIN_NAMES)[number], TokenScores>>>;
+	readonly bins: Readonly<Partial<Record<BinName, TokenScores>>>;
 	/** What the bins were counted in. */
 	readonly counts: string;
 }
 
+/** States of an encoder without a head, which predicts nothing. */
 export interface StatesReport {
 	/** Tokens whose states were compared. */
 	readonly positions: number;
@@ -58,15 +68,19 @@ export interface StatesReport {
 	readonly cosine: number;
 }
 
+/** Scores of one model's translations. */
 export interface TranslationScoresReport {
 	/** 0 to 100. */
 	readonly bleu: number;
+	/** chrF2, 0 to 100. */
 	readonly chrf: number;
 	/** Mean length of the translations, in tokens. */
 	readonly length: number;
 }
 
+/** Translations of the same sources by both models, scored against references. */
 export interface TranslationReport {
+	/** Greedy, or how many beams, in words. */
 	readonly decoding: string;
 	readonly teacher: TranslationScoresReport;
 	readonly student: TranslationScoresReport;
@@ -74,9 +88,11 @@ export interface TranslationReport {
 	readonly identical: number;
 	/** In sacreBLEU's notation. */
 	readonly signatures: { readonly bleu: string; readonly chrf: string };
+	/** Whether the references were text, or token ids that were decoded. */
 	readonly references: "text" | "decoded";
 }
 
+/** What `compare` measured. */
 export interface CompareReport {
 	readonly version: typeof COMPARE_REPORT_VERSION;
 	readonly tool: { readonly name: string; readonly version: string };
@@ -90,8 +106,11 @@ export interface CompareReport {
 		/** The data holds more, or ends exactly where as much as was asked for had been read. */
 		readonly limited: boolean;
 	};
+	/** Of models that predict tokens. */
 	readonly tokens?: TokensReport;
+	/** Of encoders without a head. */
 	readonly states?: StatesReport;
+	/** Of translators. */
 	readonly translation?: TranslationReport;
 	/** What could not be measured, and why. */
 	readonly notes: readonly string[];

@@ -3,9 +3,11 @@
 /** Something that was found out, or why it was not. */
 export type Known<T> = { readonly known: T } | { readonly missing: string };
 
+/** What the HTML report shows beside the figures of every run. */
 export interface DetailsReport {
 	/** The command line that gives the same result. */
 	readonly command: string;
+	/** Version of Node.js. */
 	readonly node: string;
 	readonly threads: number;
 	/** Stored bytes of all files, by what they hold. */
@@ -15,6 +17,7 @@ export interface DetailsReport {
 	readonly samples: Known<SamplesReport>;
 }
 
+/** Stored bytes of a part of the model. */
 export interface PartReport {
 	readonly name: string;
 	readonly before: number;
@@ -32,6 +35,7 @@ export interface TableDetails {
 	readonly neighbours: Known<NeighboursReport>;
 }
 
+/** Bits of the columns of one pair of factors. */
 export interface CodingDetails {
 	readonly side: "both" | "input" | "output";
 	/** Rows with the number of values that each column is rounded to, 0 where it is dropped; the most important rows first. */
@@ -60,6 +64,7 @@ export interface DamageReport {
 	})[];
 }
 
+/** Nearest rows of frequent tokens, by cosine. */
 export interface NeighboursReport {
 	/** What tokens were counted in to find frequent ones. */
 	readonly counts: string;
@@ -69,12 +74,14 @@ export interface NeighboursReport {
 /** `cosine` is that of the angle between both rows. */
 export type Neighbour = TokenName & { readonly cosine: number };
 
+/** Texts by both models. */
 export interface SamplesReport {
 	/** How the texts were chosen and continued, in words. */
 	readonly how: string;
 	readonly samples: readonly SampleReport[];
 }
 
+/** One text by both models. */
 export interface SampleReport {
 	/** The text that is continued, or the source of a translation. */
 	readonly input: string;

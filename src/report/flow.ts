@@ -26,6 +26,7 @@ export interface StepReport {
 	readonly constants: readonly OperatorCount[];
 }
 
+/** Nodes of one kind beside each other. */
 export interface OperatorCount {
 	readonly op: string;
 	readonly count: number;

@@ -3,13 +3,16 @@ import type { Calibration } from "../state.js";
 import { formatBytes } from "./format.js";
 import type { BlockReport } from "./report.js";
 
+/** One vocabulary at one size. */
 export interface PlannedTable {
 	readonly vocabulary: string;
+	/** Columns that keep any bits in some block. */
 	readonly rank: number;
 	/** Stored bytes, everything included. */
 	readonly bytes: number;
 	/** Codes alone, in bits per number of the table. */
 	readonly bitsPerNumber: number;
+	/** Blocks of rows, the most important first. */
 	readonly blocks: readonly BlockReport[];
 }
 
@@ -25,32 +28,37 @@ export interface PlannedRival {
 	readonly predictedLoss?: number;
 }
 
+/** What a model would be at one size. */
 export interface PlannedSize {
 	/** What was asked for, e.g. `ratio 8`. */
 	readonly size: string;
 	/** Why nothing can be made in it. */
 	readonly reason?: string;
+	/** Of all vocabularies, codes, scales and factors included. */
 	readonly vocabularyBytes: number;
 	/** Of all files, about: nodes and names are not counted. */
 	readonly fileBytes: number;
 	/** Nats per predicted token, to second order; undefined without text. */
 	readonly predictedLoss?: number;
-	/** What loses least in these bytes: {@link OURS}, or the name of a rival; undefined without a prediction. */
+	/** What loses least in these bytes: `columns of different precision`, or the name of a rival; undefined without a prediction. */
 	readonly recommended?: string;
 	/** Time of the projections for one token, once the engine has decoded the table; undefined without projections. */
 	readonly headMilliseconds?: number;
 	readonly tables: readonly PlannedTable[];
 }
 
+/** What `plan` found. */
 export interface PlanReport {
 	readonly version: number;
 	readonly input: { readonly path: string; readonly bytes: number };
+	/** As the original stores it. */
 	readonly vocabularyBytes: number;
 	/** Where the weights of rows and columns come from, and from how many predicted tokens. */
 	readonly calibrated: { readonly source: Calibration["source"]; readonly tokens: number };
 	/** Time of the original's projections for one token. */
 	readonly headMilliseconds?: number;
 	readonly sizes: readonly PlannedSize[];
+	/** Plain quantizers, whatever size was asked for. */
 	readonly rivals: readonly PlannedRival[];
 }
 

@@ -11,6 +11,7 @@ import type { GraphReport } from "./flow.js";
 /** Raised when a field changes its meaning; additions do not raise it. */
 export const REPORT_VERSION = 1;
 
+/** A table of V rows and d columns, with its copies and all nodes that read it. */
 export interface VocabularyReport {
 	/** Name of the stored table. */
 	readonly name: string;
@@ -20,6 +21,7 @@ export interface VocabularyReport {
 	readonly cols: number;
 	/** How the original stores it. */
 	readonly stored: string;
+	/** One table for lookups and projections, proved by equal bytes. */
 	readonly tied: boolean;
 	/** Stored bytes of all copies in all files. */
 	readonly bytes: number;
@@ -39,6 +41,7 @@ export interface VocabularyReport {
 /** A node that reads the table. */
 export interface UseReport {
 	readonly file: string;
+	/** `main`, or the path of the If, Loop or Scan body. */
 	readonly scope: string;
 	readonly node: string;
 	readonly op: string;
@@ -46,15 +49,18 @@ export interface UseReport {
 	readonly pattern: string;
 }
 
+/** A candidate that is left alone. */
 export interface RejectedReport {
 	readonly file: string;
 	readonly tensor: string;
 	readonly dims: readonly number[];
 	readonly bytes: number;
 	readonly node: string;
+	/** Why, in words. */
 	readonly reason: string;
 }
 
+/** What `inspect` found. */
 export interface InspectReport {
 	readonly version: typeof REPORT_VERSION;
 	readonly input: {
@@ -70,12 +76,16 @@ export interface InspectReport {
 	readonly graph?: readonly GraphReport[];
 }
 
+/** A pair of factors: U (V×rank) and W (rank×d). */
 export interface FactorReport {
+	/** Name of the table that they replace. */
 	readonly vocabulary: string;
+	/** Lookups, projections, or both by one U. */
 	readonly side: "both" | "input" | "output";
 	readonly rank: number;
 	readonly dtype: string;
 	readonly ops: string;
+	/** Stored bytes over all files, scales and codes included. */
 	readonly bytes: number;
 	/** ‖E − UW‖/‖E‖ of the factors as computed, and as stored. */
 	readonly relativeError: number;
@@ -86,12 +96,14 @@ export interface FactorReport {
 	readonly blocks?: readonly BlockReport[];
 	/** Nats per predicted token that they were predicted to cost, to second order, before any training; where text was seen. */
 	readonly predictedLoss?: number;
+	/** Relative error by the frequency of rows, where that is known. */
 	readonly bins: readonly { readonly name: string; readonly rows: number; readonly relativeError: number }[];
 }
 
 /** Rows that are coded alike: how many columns are rounded to how many values. */
 export interface BlockReport {
 	readonly rows: number;
+	/** `count` columns are rounded to `values` different values; the rest is dropped. */
 	readonly columns: readonly { readonly values: number; readonly count: number }[];
 }
 
@@ -102,10 +114,13 @@ export function blockReports({ blocks }: Coding): BlockReport[] {
 	});
 }
 
+/** Original and result of one file, run on inputs made from the graph's signature. */
 export interface VerificationReport {
 	readonly file: string;
 	readonly ran: boolean;
+	/** Why it was not run. */
 	readonly reason?: string;
+	/** A comparison for each output and kind of inputs: max |Δ|, that relative to the largest value, and for token scores KL in nats and the share of equal first choices, 0 to 1. */
 	readonly outputs: readonly {
 		readonly output: string;
 		readonly inputs: string;
@@ -123,8 +138,10 @@ export interface QualityReport extends Pick<CompareReport, "kind" | "data" | "to
 	readonly generated: boolean;
 }
 
+/** What `compile` found, did and measured. */
 export interface CompileReport extends InspectReport {
 	readonly tool: { readonly name: string; readonly version: string };
+	/** What the caller asked for. */
 	readonly options: Readonly<Record<string, ReportedOption>>;
 	/** Undefined after a dry run. */
 	readonly output?: { readonly path: string; readonly bytes: number; readonly files: readonly string[] };
@@ -135,11 +152,13 @@ export interface CompileReport extends InspectReport {
 	readonly factors: readonly FactorReport[];
 	/** Absent: nothing was trained; the log of the pass says why. */
 	readonly training?: Distillation;
+	/** For each model file. */
 	readonly verification: readonly VerificationReport[];
 	/** Absent: there was no data to measure on. */
 	readonly quality?: QualityReport;
 	/** Only if an HTML report was asked for. */
 	readonly details?: DetailsReport;
+	/** In order, with the time of each and what it had to say. */
 	readonly passes: readonly { readonly name: string; readonly milliseconds: number; readonly log: readonly string[] }[];
 }
 

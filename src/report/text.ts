@@ -12,7 +12,7 @@ import type {
 	VocabularyReport,
 } from "./report.js";
 
-const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? "" : "s"}`;
+const plural = (count: number, one: string, many = `${one}s`): string => `${count} ${count === 1 ? one : many}`;
 const percent = (part: number): string => `${(100 * part).toFixed(1)} %`;
 const short = (value: number): string =>
 	value === 0 ? "0" : Math.abs(value) < 1e-3 || Math.abs(value) >= 1e4 ? value.toExponential(2) : value.toPrecision(3);
@@ -34,7 +34,7 @@ function vocabularyText(vocabulary: VocabularyReport): string {
 	const state = tied ? "tied" : vocabulary.lookups.length > 0 ? "lookups only" : "projections only";
 	const lines = [
 		"",
-		`vocabulary "${name}": ${rows} × ${cols}, ${stored}, ${state}, ${formatBytes(bytes)} in ${plural(vocabulary.copies.length, "copy").replace("copys", "copies")}`,
+		`vocabulary "${name}": ${rows} × ${cols}, ${stored}, ${state}, ${formatBytes(bytes)} in ${plural(vocabulary.copies.length, "copy", "copies")}`,
 	];
 	if (alreadyRank !== undefined) lines.push(`  already factorized at rank ${alreadyRank}`);
 	for (const copy of vocabulary.copies) {
@@ -69,7 +69,7 @@ export function compileText(report: CompileReport): string {
 	const { input, output } = report;
 	const lines: string[] = [];
 	if (output === undefined) {
-		lines.push(`dry run: ${input.path}, ${formatBytes(input.bytes)}, would lose ${formatBytes(report.savedBytes)}; nothing was written`);
+		lines.push(`dry run: ${input.path}, ${formatBytes(input.bytes)}, would be ${formatBytes(report.savedBytes)} smaller; nothing was written`);
 		for (const { log } of report.passes) lines.push(...log.map((line) => `  ${line}`));
 		return lines.join("\n");
 	}
