@@ -14,12 +14,15 @@ import { makeFolderOf } from "./report/file.js";
 import { CHECKPOINT_NAME, checkpointPath } from "./training/checkpoint-folder.js";
 import { TOOL } from "./version.js";
 
+/** What happens while a model is built. */
 export interface BuildProgress extends Progress {
 	/** The model that is being built. */
 	readonly model: string;
 }
 
+/** What `build` may be asked for. */
 export interface BuildOptions extends Omit<CommonOptions, "onProgress"> {
+	/** Called when a pass begins and while it works. */
 	readonly onProgress?: ((progress: BuildProgress) => void) | undefined;
 	/** Called when a model is finished, or failed. */
 	readonly onModel?: ((model: BuiltModel) => void) | undefined;
@@ -40,7 +43,14 @@ export interface BuildOptions extends Omit<CommonOptions, "onProgress"> {
  * tokenizer, its options and the version of this package are those of the last build, which are kept in `OUTPUT.distemb.json`, and its
  * output is still what was built then. A model that fails (a gate missed, a broken file) is reported, and the others are built all the same.
  * @throws DistembError `usage` for a wrong configuration, `interrupted`; what was built before stays
- * @example await build({ models: { small: { input: "model.onnx", output: "dist/small.onnx", ratio: 8, dtype: "mixed" } } })
+ * @example
+ * ```ts
+ * import { build, loadConfig } from "onnx-distemb";
+ *
+ * const { config, folder } = await loadConfig("distemb.config.json");
+ * const { models } = await build(config, { folder, onModel: ({ name, status }) => console.log(name, status) });
+ * if (models.some(({ status }) => status === "failed")) process.exitCode = 1;
+ * ```
  */
 export async function build(config: DistembConfig, options: BuildOptions = {}): Promise<BuildReport> {
 	const planned = plannedModels(await checkConfig(config), options.folder ?? ".", options.names);

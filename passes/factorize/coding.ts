@@ -46,7 +46,7 @@ export interface PlannedCoding {
 }
 
 /** More than so many blocks gain next to nothing (measured on three models) and cost a Gemm each. */
-const MOST_BLOCKS = 8;
+export const MOST_BLOCKS = 8;
 
 /** Sets of precisions that are tried: more kinds fit better and need larger tables. */
 const LEVEL_SETS = {

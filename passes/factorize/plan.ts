@@ -4,7 +4,7 @@ import type { DType } from "../../src/ir/dtype.js";
 import { distinctBytes } from "../../src/ir/tensor.js";
 import type { Coding, Located, Lookup, ModelFile, Projection, Side, StoredCopy, Vocabulary } from "../../src/state.js";
 import { computeType, isBlockQuantized, type Role, storageOf, storeOf } from "../../src/storage.js";
-import type { CodingSearch } from "./coding.js";
+import { type CodingSearch, MOST_BLOCKS } from "./coding.js";
 import type { FactorizeOptions } from "./options.js";
 import { dataFileBytes, otherReader, PAGE, replacedNodes } from "./readers.js";
 import { type FactorShape, factorBytes, largestRank } from "./size.js";
@@ -129,11 +129,15 @@ function splitCopies(vocabulary: Vocabulary, options: FactorizeOptions): SplitVo
 /** Nodes, names and shapes that the rewrite adds per site, estimated, so that a target size is not exceeded. */
 const BYTES_PER_SITE = 1024;
 
+/** Likewise for each block of rows with bits of its own: 2.3 kB on two models with blocks of five precisions. */
+const BYTES_PER_CODED_BLOCK = 3072;
+
 /** U, its scales and W may each begin a page of a data file. */
 const FACTORS_PER_FILE = 3;
 
 /** Bytes that the factors of each vocabulary may take; undefined where ranks are given. */
-function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size, fileBytes }: FactorizeOptions): (number | undefined)[] {
+function budgetsOf(state: Located, split: readonly SplitVocabulary[], options: FactorizeOptions): (number | undefined)[] {
+	const { size, fileBytes, dtype, blocks = "auto" } = options;
 	if (size.ratio !== undefined) {
 		const { ratio } = size;
 		return split.map(({ vocabulary }) => vocabulary.bytes / ratio);
@@ -144,7 +148,8 @@ function budgetsOf(state: Located, split: readonly SplitVocabulary[], { size, fi
 	const models = state.files.reduce((sum, { bytes }) => sum + bytes, 0);
 	const data = Math.max(dataFileBytes(state.files), (fileBytes ?? 0) - models);
 	const padded = split.flatMap((part) => part.removed).filter(({ tensors }) => tensors[0]?.placement.kind === "external").length;
-	const rest = models + data - removed + sites * BYTES_PER_SITE + padded * FACTORS_PER_FILE * PAGE;
+	const coded = dtype === "mixed" ? (blocks === "auto" ? MOST_BLOCKS : blocks) : 0;
+	const rest = models + data - removed + sites * (BYTES_PER_SITE + coded * BYTES_PER_CODED_BLOCK) + padded * FACTORS_PER_FILE * PAGE;
 	const free = size.targetBytes - rest;
 	if (free <= 0 && split.length > 0) {
 		throw new DistembError("refused", `a target of ${size.targetBytes} bytes cannot be met: all but the vocabulary takes ${rest} bytes`, {

@@ -16,6 +16,7 @@ export interface ModelConfig extends Omit<CompileOptions, RunOption | "targetSiz
 	readonly maxPerplexityIncrease?: number | string | undefined;
 }
 
+/** The contents of a configuration. */
 export interface DistembConfig {
 	/** Where this file's JSON Schema is, for editors. */
 	readonly $schema?: string | undefined;
@@ -25,7 +26,12 @@ export interface DistembConfig {
 
 /**
  * Gives `config` back: editors complete it and TypeScript checks it.
- * @example export default defineConfig({ models: { small: { input: "model.onnx", output: "dist/small.onnx", ratio: 8, dtype: "mixed" } } })
+ * @example
+ * ```ts
+ * import { defineConfig } from "onnx-distemb";
+ *
+ * export default defineConfig({ models: { small: { input: "model.onnx", output: "dist/small.onnx", ratio: 8, dtype: "mixed" } } });
+ * ```
  */
 export function defineConfig(config: DistembConfig): DistembConfig {
 	return config;

@@ -6,6 +6,7 @@ import { TOOL } from "../version.js";
 import { checkConfig } from "./check.js";
 import type { DistembConfig } from "./config.js";
 
+/** A configuration, and where it was found. */
 export interface LoadedConfig {
 	/** As it was named or found, relative to the working directory. */
 	readonly file: string;

@@ -1,11 +1,13 @@
 // The report of `build`: what became of each model; as an object and as text.
 import { DistembError, type ErrorCode, EXIT_CODES } from "../errors.js";
 import type { CompileReport } from "./report.js";
+import { tableLines } from "./table.js";
 import { changeText } from "./text.js";
 
 /** Raised when a field changes its meaning; additions do not raise it. */
 export const BUILD_REPORT_VERSION = 1;
 
+/** A {@link DistembError} as data. */
 export interface FailureReport {
 	readonly code: ErrorCode;
 	readonly message: string;
@@ -26,6 +28,7 @@ export type BuiltModel = { readonly name: string; readonly input: string; readon
 	| { readonly status: "failed"; readonly error: FailureReport }
 );
 
+/** What `build` did with each model. */
 export interface BuildReport {
 	readonly version: typeof BUILD_REPORT_VERSION;
 	readonly tool: { readonly name: string; readonly version: string };
@@ -35,12 +38,8 @@ export interface BuildReport {
 
 /** What `build` prints: a line for each model. */
 export function buildText({ models }: BuildReport): string {
-	const states = models.map(stateText);
-	const width = (texts: readonly string[]) => Math.max(0, ...texts.map(({ length }) => length));
-	const [names, words] = [width(models.map(({ name }) => name)), width(states)];
-	return models
-		.map((model, index) => `${model.name.padEnd(names)}  ${(states[index] ?? "").padEnd(words)}  ${outcomeText(model)}`)
-		.join("\n");
+	const rows = models.map((model) => [model.name, stateText(model), outcomeText(model)]);
+	return tableLines(rows, ["left", "left", "left"]).join("\n");
 }
 
 /** `built`, `up to date`, `gate missed`, … */

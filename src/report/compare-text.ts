@@ -2,6 +2,7 @@
 import { BIN_NAMES, type ComparedModel, type CompareReport, type TokenScores } from "./compare.js";
 import { formatBytes } from "./format.js";
 import type { QualityReport } from "./report.js";
+import { tableLines } from "./table.js";
 
 /** A line of the table: a figure of each model and their difference, or one figure of both. */
 type Line = readonly [label: string, teacher: string, student: string, difference: string];
@@ -21,7 +22,7 @@ type Names = readonly [teacher: string, student: string];
 export function compareText(report: CompareReport): string {
 	const { teacher, student, data, translation, notes } = report;
 	const names: Names = ["teacher", "student"];
-	const table = aligned([["", ...names, "difference"], ...figureLines(report, names), ...costLines(teacher, student)]);
+	const table = tableLines([["", ...names, "difference"], ...figureLines(report, names), ...costLines(teacher, student)]);
 	return [
 		`teacher    ${teacher.path} (${teacher.files.join(", ")})`,
 		`student    ${student.path} (${student.files.join(", ")})`,
@@ -42,7 +43,7 @@ export function qualityText(report: QualityReport): string[] {
 		"",
 		`measured   ${data.measured}`,
 		`           of ${data.files.join(", ")}${generated ? ": what the original writes, not what its users write" : ""}`,
-		...aligned([["", ...names, "difference"], ...figureLines(report, names)]),
+		...tableLines([["", ...names, "difference"], ...figureLines(report, names)]),
 		...binLines(report, names),
 		...notes.map((note) => `note: ${note}`),
 	];
@@ -105,16 +106,5 @@ function binTable(bins: NonNullable<CompareReport["tokens"]>["bins"], names: Nam
 		const { positions, teacherPerplexity, studentPerplexity, divergence, agreement } = scores;
 		return [[name, String(positions), number(teacherPerplexity), number(studentPerplexity), nats(divergence), percent(agreement)]];
 	});
-	return aligned([["bin", "tokens", ...names.map((name) => `${name} ppl`), "KL, nats", "same first choice"], ...rows]);
-}
-
-/** Columns under each other: the first to the left, figures to the right. */
-function aligned(cells: readonly (readonly string[])[]): string[] {
-	const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((line) => line[column]?.length ?? 0)));
-	return cells.map((line) =>
-		line
-			.map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart((widths[column] ?? 0) + 2)))
-			.join("")
-			.trimEnd(),
-	);
+	return tableLines([["bin", "tokens", ...names.map((name) => `${name} ppl`), "KL, nats", "same first choice"], ...rows]);
 }

@@ -2,6 +2,7 @@
 import type { Calibration } from "../state.js";
 import { formatBytes } from "./format.js";
 import type { BlockReport } from "./report.js";
+import { tableLines } from "./table.js";
 
 /** One vocabulary at one size. */
 export interface PlannedTable {
@@ -71,7 +72,7 @@ export function planText(report: PlanReport): string {
 	const original = ["original", formatBytes(vocabularyBytes), formatBytes(input.bytes), "", cell(headMilliseconds, 2), "", "", ""];
 	const rows = sizes.map((size) =>
 		size.reason !== undefined
-			? [size.size, size.reason]
+			? [size.size, { content: size.reason, colSpan: COLUMNS.length - 1, hAlign: "left" as const }]
 			: [
 					size.size,
 					formatBytes(size.vocabularyBytes),
@@ -87,19 +88,13 @@ export function planText(report: PlanReport): string {
 		...[rival.name, formatBytes(rival.vocabularyBytes), formatBytes(rival.fileBytes), cell(rival.predictedLoss, 2)],
 		...["", "", "", ""],
 	]);
-	const table = [[...COLUMNS], original, ...rows, ...plain];
-	const widths = COLUMNS.map((_, column) => Math.max(...table.filter((row) => row.length > 2).map((row) => row[column]?.length ?? 0)));
-	const lines = table.map((row) =>
-		row
-			.map((text, column) => (column === 0 ? text.padEnd(widths[0] ?? 0) : text.padStart(row.length > 2 ? (widths[column] ?? 0) : 0)))
-			.join("  "),
-	);
+	const lines = tableLines([COLUMNS, original, ...rows, ...plain]);
 	const source =
 		calibrated.source === "id order"
 			? "no text: tokens weigh by the order of their ids, and no loss can be predicted; give --data"
 			: `calibrated on ${calibrated.tokens} predicted tokens (${calibrated.source}); the loss is a prediction to second order, without training`;
 	const head = `${input.path}: ${formatBytes(input.bytes)}, vocabulary ${formatBytes(vocabularyBytes)}`;
-	return [head, source, "", ...lines.map((line) => line.trimEnd()), ...recommendation(sizes)].join("\n");
+	return [head, source, "", ...lines, ...recommendation(sizes)].join("\n");
 }
 
 /** A line for each of what is recommended, with the sizes for which it is. */

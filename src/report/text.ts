@@ -69,7 +69,9 @@ export function compileText(report: CompileReport): string {
 	const { input, output } = report;
 	const lines: string[] = [];
 	if (output === undefined) {
-		lines.push(`dry run: ${input.path}, ${formatBytes(input.bytes)}, would be ${formatBytes(report.savedBytes)} smaller; nothing was written`);
+		lines.push(
+			`dry run: ${input.path}, ${formatBytes(input.bytes)}, would be ${formatBytes(report.savedBytes)} smaller; nothing was written`,
+		);
 		for (const { log } of report.passes) lines.push(...log.map((line) => `  ${line}`));
 		return lines.join("\n");
 	}
@@ -118,7 +120,7 @@ function verificationText({ file, ran, reason, outputs }: VerificationReport): s
 		const kl = range(runs.map((run) => run.kl ?? 0));
 		const top = range(runs.map((run) => 100 * (run.top1Agreement ?? 0)));
 		const difference = short(Math.max(...runs.map(({ maxDifference }) => maxDifference)));
-		return `verified   ${file}  ${output}: KL ${kl} nats, top-1 agreement ${top} %, max |Δ| ${difference}  (${plural(runs.length, "kind")} of inputs)`;
+		return `verified   ${file}  ${output}: KL ${kl} nats, top-1 agreement ${top} %, max |Δ| ${difference}  (${plural(runs.length, "kind")} of made-up inputs)`;
 	});
 	const others = outputs.filter(({ kl }) => kl === undefined).sort((a, b) => b.relativeDifference - a.relativeDifference);
 	const [worst] = others;

@@ -137,6 +137,17 @@ describe("the rank that is chosen", () => {
 		expect(groups[0]?.rank).toBe(15);
 	});
 
+	it("meets_a_target_size_with_columns_of_different_precision_too", async () => {
+		const text = TIED.replace("float32[40, 8]", "float32[4000, 64]").replace("float32[b, n, 40]", "float32[b, n, 4000]");
+		const model = parseModel(text, { seed: 1 });
+		const state = locatedModel(model, TRUTH);
+		const target = Math.round((state.files[0]?.bytes ?? 0) / 8);
+		await quantized(state, { ...OPTIONS, dtype: "mixed", size: { targetBytes: target } });
+		const { bytes } = fileOf(model);
+		expect(bytes).toBeLessThanOrEqual(target);
+		expect(bytes).toBeGreaterThan(target / 2);
+	});
+
 	it("unties_the_sides_if_their_ranks_differ", async () => {
 		const model = tied();
 		const before = await outputsOf(model, { ids: int64s([1, 2], [1, 2]) });

@@ -21,7 +21,7 @@ export function headingsIn(markdown: string): string[] {
 	);
 }
 
-const FOLDERS = "src|passes|fixtures|test|docs|dist/test|\\.ci";
+const FOLDERS = "src|passes|schemas|fixtures|test|docs|dist/test|\\.ci";
 
 /** Paths in this repository, in backticks or commands. What was compiled stands for its source. */
 export function pathsIn(markdown: string): string[] {
