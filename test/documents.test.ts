@@ -16,6 +16,7 @@ const under = (folder: string, ending: string) =>
 const DOCUMENTS = [
 	"README.md",
 	"CHANGELOG.md",
+	"SECURITY.md",
 	...under("docs", ".md").filter((name) => !name.startsWith("docs/api/")),
 	...under("fixtures", "README.md"),
 ];
