@@ -32,9 +32,13 @@ const missingAnchors = (file: string, markdown: string) =>
 		return !headingsIn(text).includes(heading);
 	});
 const missingOptions = (markdown: string) => optionsIn(markdown).filter((name) => !OPTION_NAMES.includes(name));
-const missingScripts = (markdown: string) => {
-	const { scripts } = JSON.parse(read("package.json")) as { scripts: Record<string, string> };
-	return scriptsIn(markdown).filter((name) => !(name in scripts));
+/** Scripts are those of this package, or of the one that the document stands in. */
+const missingScripts = (file: string, markdown: string) => {
+	const packages = [...new Set([path.join(path.dirname(file), "package.json"), "package.json"])].filter((name) =>
+		existsSync(path.join(ROOT, name)),
+	);
+	const known = packages.flatMap((name) => Object.keys((JSON.parse(read(name)) as { scripts: Record<string, string> }).scripts));
+	return scriptsIn(markdown).filter((name) => !known.includes(name));
 };
 
 describe("documents", () => {
@@ -43,7 +47,7 @@ describe("documents", () => {
 		expect(missingLinks(file, markdown)).toEqual([]);
 		expect(missingAnchors(file, markdown)).toEqual([]);
 		expect(file.startsWith("fixtures/") ? [] : missingPaths(markdown)).toEqual([]);
-		expect(missingScripts(markdown)).toEqual([]);
+		expect(missingScripts(file, markdown)).toEqual([]);
 	});
 
 	it.each(MANUAL)("%s names no option that --help does not know", (file) => {
@@ -60,7 +64,7 @@ describe("documents", () => {
 		expect(missingLinks("README.md", wrong)).toEqual(["docs/nothing.md"]);
 		expect(missingAnchors("README.md", wrong)).toEqual([{ file: "", heading: "no-heading" }]);
 		expect(missingPaths(wrong)).toEqual(["docs/nothing.md", "src/nothing.ts", "test/nothing.ts"]);
-		expect(missingScripts(wrong)).toEqual(["nothing"]);
+		expect(missingScripts("README.md", wrong)).toEqual(["nothing"]);
 		expect(missingOptions("`--nothing` and `--rank 4`")).toEqual(["nothing"]);
 	});
 });
