@@ -11,15 +11,18 @@ import { type Disguise, truthOf } from "./disguise.js";
 const EXACT = 1e-4;
 const HALF = 2e-3;
 
-/** What is wrong with the conversion of a model like this, or undefined. Files are made in `folder`. */
-export async function judge(disguise: Disguise, folder: string): Promise<string | undefined> {
+/**
+ * What is wrong with the conversion of a model like this, or undefined. Files are made in `folder`.
+ * @param rank full by default
+ */
+export async function judge(disguise: Disguise, folder: string, rank = disguise.cols): Promise<string | undefined> {
 	const input = path.join(folder, "in.onnx");
 	const output = path.join(folder, "out.onnx");
 	const model = modelOf(textOf(disguise));
 	writeFileSync(input, encodeToBytes(model));
 	rmSync(output, { force: true });
 	const { expected, ...truth } = truthOf(disguise);
-	const { cols: rank, keepOtherReaders } = disguise;
+	const { keepOtherReaders } = disguise;
 	let report: CompileReport;
 	try {
 		report = await compile(input, output, { rank, allowLarger: true, method: "svd", dtype: "float32", threads: 1, keepOtherReaders });

@@ -24,6 +24,41 @@ describe("random disguises", () => {
 		await fc.assert(property, { seed: SEED, numRuns: CASES });
 	}, 1_000_000);
 
+	const plain: Disguise = {
+		rows: 24,
+		cols: 4,
+		store: "plain",
+		aliases: [],
+		lookup: "gather",
+		twice: false,
+		masked: false,
+		scaled: false,
+		positions: false,
+		head: "same",
+		product: "matmul",
+		endings: [],
+		twoHeads: false,
+		reader: "none",
+		keepOtherReaders: false,
+		seed: 0,
+	};
+
+	it("that_lose_a_dimension_are_told_from_the_original", async () => {
+		expect(await judge(plain, work, 4)).toBeUndefined();
+		expect(await judge(plain, work, 3)).toMatch(/^output ".*" differs by/);
+	});
+
+	it.each<[Partial<Disguise>, string]>([
+		[{ reader: "reduce" }, "refused"],
+		[{ reader: "reduce", keepOtherReaders: true }, "rewrite"],
+		[{ reader: "dead" }, "rewrite"],
+		[{ reader: "overridable", keepOtherReaders: true }, "refused"],
+		[{ masked: true }, "refused"],
+		[{ reader: "not a number" }, "input"],
+	])("with_%j_are_%s_in_truth", (change, expected) => {
+		expect(truthOf({ ...plain, ...change }).expected).toBe(expected);
+	});
+
 	it("are_of_every_kind_and_mostly_such_as_must_be_rewritten", () => {
 		const sample = fc.sample(disguises, { seed: SEED, numRuns: 300 });
 		const counts = (key: keyof Disguise) => new Set(sample.flatMap((disguise) => [disguise[key]].flat())).size;
