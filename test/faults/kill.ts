@@ -154,7 +154,8 @@ class Harness {
 		}
 		child.kill("SIGKILL");
 		const { status, signal, stderr, last } = await ended;
-		const isKilled = signal === "SIGKILL";
+		// An interruption that comes when the work is done, or not begun, ends the process like a kill.
+		const isKilled = signal !== null;
 		const pass = /^[a-z]+/.exec(last)?.[0] ?? "start";
 		if (isKilled) this.#during[pass] = (this.#during[pass] ?? 0) + 1;
 		else if (status !== 0 && status !== 130) this.#problems.push(`a run over leftovers ended with ${status}: ${stderr}`);
