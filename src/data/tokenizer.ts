@@ -3,7 +3,7 @@ import path from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { DistembError } from "../errors.js";
 import { type Conventions, readConventions } from "./conventions.js";
-import { jsonObject } from "./files.js";
+import { isRecord, jsonObject } from "./files.js";
 
 /** The part of the library's class that is used; its own typings do not resolve under NodeNext. */
 interface Library {
@@ -74,10 +74,27 @@ export async function openTokenizer(file: string, rows?: number): Promise<TextTo
 	};
 }
 
+/** The library keeps lists up to the highest id: one that is far beyond all others would take its memory and time. */
+const MOST_TOKENS = 2 ** 24;
+
+/** Ids that tokenizer.json gives itself, whatever they are. */
+function* idsIn({ added_tokens: added, model }: Readonly<Record<string, unknown>>): Generator<unknown> {
+	for (const token of Array.isArray(added) ? (added as unknown[]) : []) yield isRecord(token) ? token.id : undefined;
+	const vocabulary = isRecord(model) ? model.vocab : undefined;
+	if (isRecord(vocabulary)) yield* Object.values(vocabulary);
+}
+
 async function load(file: string): Promise<Library> {
 	const description = await jsonObject(file);
 	if (description === undefined) throw new DistembError("input", "does not exist", { at: file, hint: "give the model's tokenizer.json" });
 	const config = (await jsonObject(path.join(path.dirname(file), "tokenizer_config.json"))) ?? {};
+	for (const id of idsIn(description)) {
+		if (typeof id === "number" && id >= MOST_TOKENS)
+			throw new DistembError("input", `has a token of id ${id}, more than any vocabulary holds`, {
+				at: file,
+				hint: "give the model's tokenizer.json",
+			});
+	}
 	try {
 		return new Tokenizer({ added_tokens: [], ...description }, config) as unknown as Library;
 	} catch (cause) {
