@@ -48,7 +48,18 @@ function withScripts(packages: Locked, allowed: Manifest["allowScripts"]): strin
 	);
 }
 
-const PERMISSIVE = new Set(["MIT", "ISC", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "Unlicense", "CC0-1.0", "BlueOak-1.0.0", "Python-2.0"]);
+const PERMISSIVE = new Set([
+	"MIT",
+	"ISC",
+	"Apache-2.0",
+	"BSD-2-Clause",
+	"BSD-3-Clause",
+	"0BSD",
+	"Unlicense",
+	"CC0-1.0",
+	"BlueOak-1.0.0",
+	"Python-2.0",
+]);
 
 /** True if the expression offers a choice, or asks for a sum, of permissive licences only, or a choice with one of them. */
 function isPermissive(expression: string): boolean {
