@@ -61,7 +61,8 @@ describe("the_package", () => {
 			.trim()
 			.split("\n");
 		const foreign = names.filter(
-			(name) => !/^package\/(dist\/(src|passes)\/.*\.(js|d\.ts)|schemas\/\w+\.schema\.json|package\.json|[A-Z]+(\.md)?)$/.test(name),
+			(name) =>
+				!/^package\/(dist\/(src|passes)\/.*\.(js|d\.ts)|schemas\/\w+\.schema\.json|docs\/\w+\.md|package\.json|[A-Z]+(\.md)?)$/.test(name),
 		);
 		expect(foreign).toEqual([]);
 		for (const name of ["dist/src/cli.js", "dist/src/index.d.ts", "schemas/report.schema.json", "README.md", "LICENSE"])
