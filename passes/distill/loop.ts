@@ -105,7 +105,7 @@ class Loop {
 			curve: [],
 		};
 		if (from !== undefined) {
-			if (from.facts.run !== options.run)
+			if (from.facts.run !== options.run || options.phases[from.facts.phase] === undefined)
 				throw new DistembError("input", "the checkpoint is of another model, other data or other options", {
 					hint: "resume with the options of the interrupted run, or begin anew",
 				});

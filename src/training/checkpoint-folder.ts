@@ -74,6 +74,22 @@ function factsOf(kept: unknown, identity: Identity, at: string): CheckpointFacts
 			: `belongs to another ${name}`;
 		throw new DistembError("usage", what, { at, hint: "give the same model, data and options as then, or leave --resume out" });
 	}
+	const facts = kept.training;
+	const isDamaged = COUNTS.some((name) => !Number.isSafeInteger(facts[name]) || Number(facts[name]) < 0) || !Array.isArray(facts.curve);
+	if (isDamaged || !isRecord(facts.best) || typeof facts.run !== "string" || typeof facts.seconds !== "number")
+		throw new DistembError("input", "is a damaged checkpoint", { at, hint: "begin anew, without --resume" });
 	// Written by save() of the same version.
-	return kept.training as unknown as CheckpointFacts;
+	return facts as unknown as CheckpointFacts;
 }
+
+const COUNTS = [
+	"phase",
+	"step",
+	"updates",
+	"epoch",
+	"batch",
+	"tokens",
+	"rollbacks",
+	"lossCount",
+	"stale",
+] as const satisfies readonly (keyof CheckpointFacts)[];
