@@ -36,7 +36,11 @@ export function factorize(options: FactorizeOptions): Pass<MaybeCalibrated, Fact
 		run: async (state, context) => {
 			const plan = feasiblePlan(state, options, await codingSearches(state, options, context));
 			report(plan, context);
-			const groups = plan.chosen.flatMap((planned) => rewriteVocabulary(planned, context));
+			const idle: Node[] = [];
+			const groups = plan.chosen.flatMap((planned) => rewriteVocabulary(planned, idle, context));
+			// Not before the last vocabulary is rewritten: an old node may hold bodies in which another one is used.
+			removeUnused(idle);
+			for (const { value } of plan.chosen.flatMap(({ removed }) => removed)) removeTable(value);
 			const predictedSavedBytes = plan.chosen.reduce((sum, { bytesBefore, bytesAfter }) => sum + bytesBefore - bytesAfter, 0);
 			return { ...state, groups, predictedSavedBytes };
 		},
@@ -166,16 +170,12 @@ function report({ skipped, notes, chosen }: Plan, context: PassContext): void {
 	}
 }
 
-function rewriteVocabulary(planned: PlannedVocabulary, context: PassContext): FactorGroup[] {
-	const idle: Node[] = [];
-	const groups = planned.groups.map((group) => {
+function rewriteVocabulary(planned: PlannedVocabulary, idle: Node[], context: PassContext): FactorGroup[] {
+	return planned.groups.map((group) => {
 		const values = group.files.flatMap((planned) => rewriteFile(group, planned, idle, context));
 		const { vocabulary, side, rank, coding, compute: dtype } = group;
 		return { vocabulary, side, rank, values, coding, dtype };
 	});
-	removeUnused(idle);
-	for (const { value } of planned.removed) removeTable(value);
-	return groups;
 }
 
 function rewriteFile(group: PlannedGroup, planned: PlannedFile, idle: Node[], context: PassContext): FactorValue[] {
