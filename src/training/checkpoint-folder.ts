@@ -75,11 +75,11 @@ function factsOf(kept: unknown, identity: Identity, at: string): CheckpointFacts
 		throw new DistembError("usage", what, { at, hint: "give the same model, data and options as then, or leave --resume out" });
 	}
 	const facts = kept.training;
-	const isDamaged = COUNTS.some((name) => !Number.isSafeInteger(facts[name]) || Number(facts[name]) < 0) || !Array.isArray(facts.curve);
-	if (isDamaged || !isRecord(facts.best) || typeof facts.run !== "string" || typeof facts.seconds !== "number")
-		throw new DistembError("input", "is a damaged checkpoint", { at, hint: "begin anew, without --resume" });
-	// Written by save() of the same version.
-	return facts as unknown as CheckpointFacts;
+	if (!isWhole(facts)) throw new DistembError("input", "is a damaged checkpoint", { at, hint: "begin anew, without --resume" });
+	// Written by save() of the same version, and looked through.
+	const whole = facts as unknown as CheckpointFacts;
+	const { best } = whole;
+	return { ...whole, best: { ...best, validation: best.validation ?? Number.POSITIVE_INFINITY } };
 }
 
 const COUNTS = [
@@ -93,3 +93,23 @@ const COUNTS = [
 	"lossCount",
 	"stale",
 ] as const satisfies readonly (keyof CheckpointFacts)[];
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
+const isNumber = (value: unknown): boolean => typeof value === "number";
+
+/** Every part of the facts is there and of its kind; JSON has null for what is not finite. */
+function isWhole({ run, best, curve, held, firstLoss, lossSum, seconds, ...rest }: Readonly<Record<string, unknown>>): boolean {
+	return (
+		COUNTS.every((name) => isCount(rest[name])) &&
+		typeof run === "string" &&
+		[lossSum, seconds].every(isNumber) &&
+		(held === undefined || isCount(held)) &&
+		(firstLoss === undefined || isNumber(firstLoss)) &&
+		isRecord(best) &&
+		isCount(best.step) &&
+		isCount(best.updates) &&
+		(best.validation === null || isNumber(best.validation)) &&
+		Array.isArray(curve) &&
+		curve.every(isRecord)
+	);
+}
