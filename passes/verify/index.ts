@@ -110,6 +110,12 @@ async function compareResult(
 		});
 	} catch (cause) {
 		if (!(cause instanceof DistembError)) throw cause;
+		if (cause.code === "engine") {
+			// Seen where a body declares a wrong shape for its output: the engine then lives on what it can infer, which a rewrite changes.
+			const message = `onnxruntime runs the original, but not the result: ${cause.toLine()}`;
+			const hint = "check the shapes that the model declares; if they are right, please report this with the model's structure";
+			throw new DistembError("refused", message, { at: file.name, hint, cause });
+		}
 		const message = `the result differs in kind from the original, which runs: ${cause.toLine()}`;
 		throw new DistembError("internal", message, { at: file.name, hint: "please report this with the model's structure", cause });
 	}

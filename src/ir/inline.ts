@@ -36,6 +36,7 @@ export function inlineCalls(model: Model, wanted: (call: Node, definition: Funct
 /**
  * Puts the body of `definition` in the place of `call`. The call's outputs keep their names; everything else gets names
  * that nobody else has. Formal inputs that the call leaves out are left out by their readers too. Returns the new nodes.
+ * @throws DistembError `input` if the function does not return what is read of the call
  */
 export function inlineCall(call: Node, definition: FunctionDefinition): Node[] {
 	const { graph } = call;
@@ -57,6 +58,10 @@ export function inlineCall(call: Node, definition: FunctionDefinition): Node[] {
 		const source = values.get(value);
 		if (output === undefined || source === undefined) continue;
 		addNode(graph, { opType: "Identity", name: `${label}/${output.name}`, inputs: [source], outputs: [output] }, call);
+	}
+	for (const output of call.outputs) {
+		if (output === undefined || output.uses.size === 0) continue;
+		throw new DistembError("input", `function "${definition.name}" returns no value for "${output.name}", which is read`);
 	}
 	removeNode(call);
 	for (const { domain } of nodesBelow(body)) importOpset(graph.model, domain, definition.opsets.get(domain) ?? 1);
