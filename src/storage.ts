@@ -2,7 +2,7 @@
 import path from "node:path";
 import type { DType } from "./ir/dtype.js";
 import type { Placement } from "./ir/tensor.js";
-import type { FactorValue, Quantization } from "./state.js";
+import type { FactorValue, Quantization, Side, Vocabulary } from "./state.js";
 
 /** How the numbers of U (and, unless it is int8, of W) are stored, where all are stored alike. */
 export type Storage = Exclude<Quantization["dtype"], "mixed">;
@@ -55,4 +55,11 @@ export function blocksOf(rank: number, scaleBytes: number): Blocks {
 export function storeOf(name: string, placement: Placement | undefined): string {
 	if (placement?.kind !== "external") return `model ${name}`;
 	return path.posix.join(path.posix.dirname(name), placement.location);
+}
+
+/** Some file looks rows up by what this side stores, and projects nothing by it. */
+export function looksUpAlone({ lookups, projections }: Vocabulary, side: Side): boolean {
+	if (side !== "both") return side === "input";
+	const projecting = new Set(projections.map(({ file }) => file));
+	return lookups.some(({ file }) => !projecting.has(file));
 }

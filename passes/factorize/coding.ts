@@ -6,6 +6,7 @@ import { LEVEL_COUNTS, type Spacing } from "../../src/linalg/levels.js";
 import { PLAIN_BITS, plainBytes, roundPlain } from "../../src/linalg/plain.js";
 import type { DenseProducts } from "../../src/linalg/products.js";
 import type { Calibration, Coding, Side, Table, Vocabulary } from "../../src/state.js";
+import { looksUpAlone } from "../../src/storage.js";
 
 export interface CodingOptions {
 	/** Most blocks; `auto`: as many as pay. */
@@ -79,6 +80,7 @@ export async function searchCoding(
 	});
 	const plain = options.plain === true ? await plainTables(table, basis, importance, products, signal) : [];
 	const most = options.blocks === "auto" ? MOST_BLOCKS : options.blocks;
+	const lookups = looksUpAlone(vocabulary, side);
 	const within = (budget: number): PlannedCoding | undefined => {
 		const candidates: PlannedCoding[] = [];
 		const add = (allocation: Allocation | undefined, rotation: Basis, positions: Uint32Array | undefined) => {
@@ -91,7 +93,7 @@ export async function searchCoding(
 		for (const levels of LEVEL_SETS[spacing]) {
 			const optionsFor = (permuted: boolean) => {
 				const bytesOf = (blocks: readonly CodedBlock[], rank: number) =>
-					codedBytes(layoutOf(blocks, rank, spacing), table.rows, table.cols, permuted);
+					codedBytes(layoutOf(blocks, rank, spacing), table.rows, table.cols, { permuted, lookups });
 				return { budget, levels, spacing, blocks: most, bytesOf };
 			};
 			for (const [index, positions] of orders.entries()) {

@@ -23,12 +23,11 @@ export function lookUp(node: Node, stored: StoredCoding): void {
 	const rowStart = chain.add("Mul", [place, rowBytes], "row_offset");
 	const start = block === undefined ? rowStart : chain.add("Add", [rowStart, ofBlock(stored.stored("starts"), "block_start")], "row_start");
 	const address = chain.add("Add", [start, ofBlock(stored.table("bytes"), "column_bytes")], "address");
-	const bytes = chain.cast(chain.add("Gather", [stored.stored("codes"), address], "bytes", along), "uint8", "int64", "bytes_wide");
+	const bytes = chain.cast(chain.add("Gather", [stored.stored("codes"), address], "bytes", along), "uint8", "int32", "bytes_wide");
 	const entry = chain.add("Add", [bytes, ofBlock(stored.table("kinds"), "column_kinds")], "entry");
-	const values = chain.add("Gather", [stored.stored("values"), entry], "values", along);
-	const scales = chain.add("Gather", [stored.stored("scales"), place], "scales", along);
-	const wide = chain.cast(values, "float16", "float32", "values_wide");
-	const decoded = chain.add("Mul", [wide, chain.cast(scales, "float16", "float32", "scales_wide")], "decoded", {
+	const values = chain.add("Gather", [stored.wide("values"), entry], "values", along);
+	const scales = chain.add("Gather", [stored.wide("scales"), place], "scales", along);
+	const decoded = chain.add("Mul", [values, scales], "decoded", {
 		defines: stored.compute === "float32" ? output : undefined,
 	});
 	if (stored.compute !== "float32") chain.cast(decoded, "float32", stored.compute, "cast", output);

@@ -4,16 +4,28 @@ import { int } from "../../src/ir/attributes.js";
 import { Chain } from "../../src/ir/build.js";
 import type { Node, Value } from "../../src/ir/graph.js";
 import { nodeLabel } from "../../src/ir/walk.js";
-import type { BlockLayout } from "../../src/linalg/coding.js";
+import { type BlockLayout, isOneProduct } from "../../src/linalg/coding.js";
 import { isZeroConstant, multiplyByCodes, type Step, stepsAfter } from "./rewire.js";
 import type { StoredCoding } from "./stored-coding.js";
 
-/** h·Uᵀ: a product for each block, put together, in the order of the ids. */
+/** h·Uᵀ: one product, or one for each block, put together, in the order of the ids. */
 export function project(node: Node, stored: StoredCoding): void {
 	const [hidden, , c] = node.inputs;
 	const [output] = node.outputs;
 	if (hidden === undefined || output === undefined) throw new DistembError("internal", `${nodeLabel(node)} is no projection`);
 	const chain = new Chain(node.graph, node, output.name);
+	const added = stepsAfter(node, c === undefined || isZeroConstant(c) ? undefined : c, chain);
+	const steps = isOneProduct(stored.layout, stored.isPermuted)
+		? [wholeProduct(chain, node, stored)]
+		: blockSteps(chain, node, hidden, stored);
+	let result = hidden;
+	for (const [index, step] of [...steps, ...added].entries()) {
+		result = step(result, index === steps.length + added.length - 1 ? output : undefined);
+	}
+}
+
+/** A product for each block, put together, in the order of the ids. */
+function blockSteps(chain: Chain, node: Node, hidden: Value, stored: StoredCoding): Step[] {
 	const steps: Step[] = [];
 	const { blocks, spacing } = stored.layout;
 	const lastAxis = { attributes: { axis: int(-1) } };
@@ -31,16 +43,24 @@ export function project(node: Node, stored: StoredCoding): void {
 		);
 	if (stored.isPermuted)
 		steps.push((input, defines) => chain.add("Gather", [input, stored.places()], "scores_by_id", { ...lastAxis, defines }));
-	steps.push(...stepsAfter(node, c === undefined || isZeroConstant(c) ? undefined : c, chain));
-	let result = hidden;
-	for (const [index, step] of steps.entries()) result = step(result, index === steps.length - 1 ? output : undefined);
+	return steps;
+}
+
+/** h·Uᵀ, where the engine has decoded all rows and put them in the order of the ids. */
+function wholeProduct(chain: Chain, node: Node, stored: StoredCoding): Step {
+	return (input, defines) => multiplied(chain, node, input, (isTransposed) => stored.decodedWhole(isTransposed), defines);
 }
 
 /** h·Uᵀ of a block that the engine has decoded. */
 function productOfNumbers(chain: Chain, node: Node, hidden: Value, stored: StoredCoding, block: BlockLayout, index: number): Step {
 	const columns = block.rank === stored.layout.rank ? hidden : firstColumns(chain, hidden, block.rank);
-	if (node.is("MatMul")) return (_, defines) => chain.add("MatMul", [columns, stored.decoded(index, true)], "scores", { defines });
-	return (_, defines) => chain.add("Gemm", [columns, stored.decoded(index, false)], "scores", { attributes: { transB: int(1) }, defines });
+	return (_, defines) => multiplied(chain, node, columns, (isTransposed) => stored.decoded(index, isTransposed), defines);
+}
+
+/** By a matrix U that is given as it is or transposed, in the operator of the node that stood here. */
+function multiplied(chain: Chain, node: Node, h: Value, decoded: (isTransposed: boolean) => Value, defines: Value | undefined): Value {
+	if (node.is("MatMul")) return chain.add("MatMul", [h, decoded(true)], "scores", { defines });
+	return chain.add("Gemm", [h, decoded(false)], "scores", { attributes: { transB: int(1) }, defines });
 }
 
 /** h·Uᵀ of a block as the sum of products by the codes of each precision. */

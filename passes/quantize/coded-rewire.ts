@@ -1,6 +1,8 @@
-// Stores a coded table and the nodes that read it: one Gather of bytes for lookups, products for projections.
-import { importOpset, removeUnused } from "../../src/ir/edit.js";
+// Stores a coded table and the nodes that read it: Gathers for lookups, products for projections.
+import { importOpset, removeUnused, setInput } from "../../src/ir/edit.js";
+import type { Node } from "../../src/ir/graph.js";
 import { readers } from "../../src/ir/walk.js";
+import { isOneProduct } from "../../src/linalg/coding.js";
 import type { FactorValue } from "../../src/state.js";
 import { computeType } from "../../src/storage.js";
 import type { CodedGroup } from "./coded.js";
@@ -19,12 +21,20 @@ export function storeCoded({ value, role, file }: FactorValue, group: CodedGroup
 	}
 	put(value, tensors.codes);
 	const stored = new StoredCoding(value, tensors, group);
+	const rowsAreDecoded = uses.some((node) => readsWhole(node, stored));
+	const replaced = uses.filter((node) => !(node.is("Gather") && rowsAreDecoded));
 	for (const node of uses) {
-		if (node.is("Gather")) lookUp(node, stored);
+		if (!replaced.includes(node)) setInput(node, 0, stored.decodedWhole(false));
+		else if (node.is("Gather")) lookUp(node, stored);
 		else {
 			project(node, stored);
 			if (group.layout.spacing === "equal") importOpset(file.model, "com.microsoft", 1);
 		}
 	}
-	removeUnused(uses);
+	removeUnused(replaced);
+}
+
+/** Whether a projection has the engine decode all rows as they are: then lookups may read them too. */
+function readsWhole(node: Node, { layout, isPermuted }: StoredCoding): boolean {
+	return !node.is("Gather") && !node.is("MatMul") && isOneProduct(layout, isPermuted);
 }

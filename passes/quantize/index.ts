@@ -5,7 +5,7 @@ import { factorError } from "../../src/linalg/error.js";
 import type { Pass } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import type { FactorValue, Quantization, Quantized, Reconstructed } from "../../src/state.js";
-import { type AskedStorage, type Operators, storageOf, storeOf } from "../../src/storage.js";
+import { type AskedStorage, looksUpAlone, type Operators, storageOf, storeOf } from "../../src/storage.js";
 import { type CodedGroup, encodeCoded } from "./coded.js";
 import { storeCoded } from "./coded-rewire.js";
 import { codedTensors } from "./coded-tensors.js";
@@ -49,12 +49,9 @@ export function quantize(options: QuantizeOptions): Pass<Reconstructed, Quantize
 					context.progress(coded.length / state.groups.length, group.vocabulary.name);
 					const held = await encodeCoded(group, group.coding, { refit: options.refit ?? true, products, signal: context.signal });
 					const relativeError = await errorOf(held, products, context.signal);
-					const bytes = codedBytes(
-						held.layout,
-						group.vocabulary.table.rows,
-						group.vocabulary.table.cols,
-						group.coding.positions !== undefined,
-					);
+					const { rows, cols } = group.vocabulary.table;
+					const permuted = group.coding.positions !== undefined;
+					const bytes = codedBytes(held.layout, rows, cols, { permuted, lookups: looksUpAlone(group.vocabulary, group.side) });
 					const places = new Set(group.values.map(({ value, file }) => storeOf(file.name, value.tensor?.placement))).size;
 					quantizations.push({
 						group,

@@ -65,12 +65,20 @@ export class StoredCoding {
 		});
 	}
 
-	/** int64 [blocks, r], or [r] if there is but one block. */
+	/** In float32, whatever an engine can multiply. */
+	wide(key: "values" | "scales"): Value {
+		return this.once(`${key} wide`, (chain) => chain.cast(this.stored(key), "float16", "float32", `${key}_wide`));
+	}
+
+	/** Bytes as int64, kinds times 256 as int32: [blocks, r], or [r] if there is but one block. */
 	table(key: "bytes" | "kinds"): Value {
 		return this.once(`${key} wide`, (chain) => {
-			const wide = chain.cast(this.stored(key), key === "bytes" ? "uint16" : "uint8", "int64", `${key}_wide`);
+			const wide =
+				key === "bytes"
+					? chain.cast(this.stored(key), "uint16", "int64", "bytes_wide")
+					: chain.cast(this.stored(key), "uint8", "int32", "kinds_wide");
 			const scaled =
-				key === "bytes" ? wide : chain.add("Mul", [wide, chain.constant("int64", [BYTE_VALUES], "byte_values")], "kinds_start");
+				key === "bytes" ? wide : chain.add("Mul", [wide, chain.constant("int32", [BYTE_VALUES], "byte_values")], "kinds_start");
 			if (!this.isOneBlock) return scaled;
 			return chain.add("Reshape", [scaled, chain.constant("int64", [this.layout.rank], "columns")], `${key}_row`);
 		});
@@ -78,15 +86,28 @@ export class StoredCoding {
 
 	/** The rows of a block of U, [rows, its rank], or transposed. */
 	decoded(index: number, isTransposed: boolean): Value {
-		const rows = this.once(`rows ${index}`, (chain) => this.decodeBlock(chain, index));
-		if (!isTransposed) return rows;
-		return this.once(`columns ${index}`, (chain) =>
-			chain.add("Transpose", [rows], `block_${index}_T`, { attributes: { perm: ints([1, 0]) } }),
-		);
+		const rows = this.once(`rows ${index}`, (chain) => this.decodeBlock(chain, index, this.blockAt(index).rank));
+		return isTransposed ? this.transposed(rows, `block_${index}_T`) : rows;
 	}
 
-	private decodeBlock(chain: Chain, index: number): Value {
-		const { rank } = this.blockAt(index);
+	/** All rows of U, [V, r], in the order of the ids, or transposed. */
+	decodedWhole(isTransposed: boolean): Value {
+		const rows = this.once("whole", (chain) => {
+			const along = { attributes: { axis: int(0) } };
+			const blocks = this.layout.blocks.map((_, index) => this.decodeBlock(chain, index, this.layout.rank));
+			const [first] = blocks;
+			const byPlace = blocks.length === 1 && first !== undefined ? first : chain.add("Concat", blocks, "rows_by_place", along);
+			return this.isPermuted ? chain.add("Gather", [byPlace, this.places()], "rows_by_id", along) : byPlace;
+		});
+		return isTransposed ? this.transposed(rows, "rows_T") : rows;
+	}
+
+	private transposed(matrix: Value, label: string): Value {
+		return this.once(label, (chain) => chain.add("Transpose", [matrix], label, { attributes: { perm: ints([1, 0]) } }));
+	}
+
+	/** The first `rank` columns of a block; those that it has dropped are zero. */
+	private decodeBlock(chain: Chain, index: number, rank: number): Value {
 		const label = (what: string) => `block_${index}_${what}`;
 		const columnsOf = (key: "bytes" | "kinds") => {
 			if (this.isOneBlock) return this.table(key);
@@ -95,10 +116,10 @@ export class StoredCoding {
 			return rank === this.layout.rank ? all : this.part(chain, all, 0, rank, label(key));
 		};
 		const bytes = chain.add("Gather", [this.bytesOf(index), columnsOf("bytes")], label("column_bytes"), { attributes: { axis: int(1) } });
-		const entries = chain.add("Add", [chain.cast(bytes, "uint8", "int64", label("wide")), columnsOf("kinds")], label("entries"));
-		const values = chain.add("Gather", [this.stored("values"), entries], label("values"), { attributes: { axis: int(0) } });
+		const entries = chain.add("Add", [chain.cast(bytes, "uint8", "int32", label("wide")), columnsOf("kinds")], label("entries"));
+		const values = chain.add("Gather", [this.wide("values"), entries], label("values"), { attributes: { axis: int(0) } });
 		const scales = chain.cast(this.scalesOf(index), "float16", "float32", label("scales_wide"));
-		const product = chain.add("Mul", [chain.cast(values, "float16", "float32", label("values_wide")), scales], label("decoded"));
+		const product = chain.add("Mul", [values, scales], label("decoded"));
 		return chain.cast(product, "float32", this.compute, label("cast"));
 	}
 

@@ -115,7 +115,11 @@ async function compareResult(
 		if (!(cause instanceof DistembError)) throw cause;
 		if (WRONG_SHAPE.test(cause.message)) {
 			const message = `onnxruntime runs the original, but not the result: ${cause.toLine()}`;
-			throw new DistembError("refused", message, { at: file.name, hint: "correct the shapes that the model declares in its bodies", cause });
+			throw new DistembError("refused", message, {
+				at: file.name,
+				hint: "correct the shapes that the model declares in its bodies",
+				cause,
+			});
 		}
 		const message = `the result differs in kind from the original, which runs: ${cause.toLine()}`;
 		throw new DistembError("internal", message, { at: file.name, hint: "please report this with the model's structure", cause });

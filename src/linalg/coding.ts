@@ -81,9 +81,30 @@ export function positionType(rows: number): "uint16" | "int32" {
 	return rows <= SMALL ? "uint16" : "int32";
 }
 
+/** What a node more in a graph costs, and to put a score in its place: as much as so many multiplications (measured in Node.js and WebAssembly). */
+const NODE_COST = 30_000;
+const PLACE_COST = 6;
+
+/** Whether one product by all rows, with zeros where blocks have dropped columns, takes no longer than one for each block. */
+export function isOneProduct({ rank, spacing, blocks }: CodedLayout, isPermuted: boolean): boolean {
+	if (spacing === "equal") return false;
+	const rows = blocks.reduce((sum, block) => sum + block.rows, 0);
+	const numbers = blocks.reduce((sum, block) => sum + block.rows * block.rank, 0);
+	const sliced = blocks.filter((block) => block.rank < rank).length;
+	return rows * rank - numbers <= NODE_COST * (blocks.length + sliced) + (isPermuted ? PLACE_COST * rows : 0);
+}
+
+export interface Places {
+	/** Rows do not stand in the order of the ids. */
+	readonly permuted: boolean;
+	/** Some file looks rows up and projects nothing by them. */
+	readonly lookups: boolean;
+}
+
 /** Stored bytes of a coded table, by tensor; what does not depend on the codes' values is all there is. */
-export function codedSizes({ rank, blocks, kinds, bytes }: CodedLayout, rows: number, cols: number, permuted: boolean) {
-	const several = blocks.length > 1 ? 1 : 0;
+export function codedSizes(layout: CodedLayout, rows: number, cols: number, { permuted, lookups }: Places) {
+	const { rank, blocks, kinds, bytes } = layout;
+	const several = blocks.length > 1 && (lookups || !isOneProduct(layout, permuted)) ? 1 : 0;
 	return {
 		codes: bytes,
 		scales: rows * 2,
@@ -98,6 +119,6 @@ export function codedSizes({ rank, blocks, kinds, bytes }: CodedLayout, rows: nu
 }
 
 /** The sum of {@link codedSizes}. */
-export function codedBytes(layout: CodedLayout, rows: number, cols: number, permuted: boolean): number {
-	return Object.values(codedSizes(layout, rows, cols, permuted)).reduce((sum, bytes) => sum + bytes, 0);
+export function codedBytes(layout: CodedLayout, rows: number, cols: number, places: Places): number {
+	return Object.values(codedSizes(layout, rows, cols, places)).reduce((sum, bytes) => sum + bytes, 0);
 }

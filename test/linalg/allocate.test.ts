@@ -6,6 +6,7 @@ import { codedBytes, layoutOf } from "../../src/linalg/coding.js";
 import { LEVEL_COUNTS, quantizerOf } from "../../src/linalg/levels.js";
 
 const COLS = 32;
+const PLACES = { permuted: true, lookups: true };
 
 /** Losses that fall from column to column and from range to range, as those of tables do. */
 const intervals = fc
@@ -27,7 +28,7 @@ function optionsFor(held: readonly Interval[], budget: number, blocks = 4): Allo
 		blocks,
 		levels: LEVEL_COUNTS.fitted,
 		spacing: "fitted" as const,
-		bytesOf: (coded: readonly CodedBlock[], rank: number) => codedBytes(layoutOf(coded, rank, "fitted"), rows, COLS, true),
+		bytesOf: (coded: readonly CodedBlock[], rank: number) => codedBytes(layoutOf(coded, rank, "fitted"), rows, COLS, PLACES),
 	};
 }
 
@@ -36,7 +37,7 @@ function uniform(held: readonly Interval[], count: number): { bytes: number; los
 	const blocks = [{ rows: held.reduce((sum, { rows }) => sum + rows, 0), levels: new Uint16Array(COLS).fill(count) }];
 	const total = held.flatMap(({ losses }) => [...losses]).reduce((sum, loss) => sum + loss, 0);
 	return {
-		bytes: codedBytes(layoutOf(blocks, COLS, "fitted"), blocks[0]?.rows ?? 0, COLS, true),
+		bytes: codedBytes(layoutOf(blocks, COLS, "fitted"), blocks[0]?.rows ?? 0, COLS, PLACES),
 		loss: total * quantizerOf(count).distortion,
 	};
 }

@@ -16,14 +16,14 @@ import { difference, floats, int64s, locatedModel, outputsOf, runner, type Truth
 export const V = 3000;
 export const D = 24;
 
-export const TIED = (opset = 17, cols = D) => `
+export const TIED = (opset = 17, cols = D, rows = V) => `
 	model ir 8, opset ai.onnx ${opset}
 	graph main(ids: int64[b, n])
-		table = float32[${V}, ${cols}]
+		table = float32[${rows}, ${cols}]
 		rows = Gather(table, ids)
 		twin = Transpose<perm=[1, 0]>(table)
 		logits = MatMul(rows, twin)
-		return rows: float32[b, n, ${cols}], logits: float32[b, n, ${V}]`;
+		return rows: float32[b, n, ${cols}], logits: float32[b, n, ${rows}]`;
 
 export const TRUTH: Truth = {
 	tables: ["table"],
@@ -36,10 +36,10 @@ export const IDS = int64s([0, 1, 5, V - 1, 3, 44, 2100, 2], [2, 4]);
 /** Some rows are read a hundred times as often as others, without regard to their ids. */
 export function calibrationOf({ vocabularies }: Located): Calibration[] {
 	return vocabularies.map((vocabulary): Calibration => {
-		const frequency = Float64Array.from({ length: V }, (_, id) => 1 / (1 + ((id * 97) % V)));
+		const { rows, cols } = vocabulary.table;
+		const frequency = Float64Array.from({ length: rows }, (_, id) => 1 / (1 + ((id * 97) % rows)));
 		const total = frequency.reduce((sum, part) => sum + part, 0);
 		const shares = frequency.map((part) => part / total);
-		const { cols } = vocabulary.table;
 		const moment = new Float64Array(cols * cols);
 		for (let k = 0; k < cols; k++) moment[k * cols + k] = 1 / (1 + k);
 		return {
@@ -92,13 +92,23 @@ export async function convert(held: Case) {
 	if (group?.coding === undefined) throw new Error("nothing was coded");
 	const products = engineProducts({ threads: 1 });
 	const encoded = await encodeCoded(group, group.coding, { refit: true, products, signal: undefined });
-	const { cols } = group.vocabulary.table;
-	const left = encoded.left(0, V);
-	const table = await products.multiply(left, encoded.right, { rows: V, inner: group.rank, columns: cols }, new Float32Array(V * cols));
+	const { rows, cols } = group.vocabulary.table;
+	const left = encoded.left(0, rows);
+	const table = await products.multiply(left, encoded.right, { rows, inner: group.rank, columns: cols }, new Float32Array(rows * cols));
 	await products.close();
-	setTensor(valueNamed(original, "table"), float32Tensor(table, [V, cols]));
+	setTensor(valueNamed(original, "table"), float32Tensor(table, [rows, cols]));
 	const quantized = await runPass(quantize({ ops, dtype: "mixed" }), reconstructed, records);
 	checkModel(model);
 	const [expected, found] = [await outputsOf(original, feeds), await outputsOf(model, feeds)];
-	return { group, coding: group.coding, factorized, quantized, model, expected, found, distance: difference(expected, found) };
+	return {
+		group,
+		coding: group.coding,
+		layout: encoded.layout,
+		factorized,
+		quantized,
+		model,
+		expected,
+		found,
+		distance: difference(expected, found),
+	};
 }

@@ -8,6 +8,7 @@ import { checkModel } from "../../src/ir/check.js";
 import { setTensor } from "../../src/ir/edit.js";
 import { parseModel } from "../../src/ir/parse.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
+import { isOneProduct } from "../../src/linalg/coding.js";
 import { runPass } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import { type Case, calibrationOf, convert, D, GEMM, IDS, TIED, TRUTH, V } from "./coded-support.js";
@@ -69,6 +70,19 @@ describe("a coded table", () => {
 		["as a Gemm with a bias and a factor", GEMM(D)],
 	] as [string, Case][])("computes_what_was_encoded_%s", async (_, held) => {
 		const { distance } = await convert(held);
+		expect(distance).toBeLessThan(2e-5);
+	});
+
+	it.each([
+		["all rows, which lookups read too, where blocks have dropped little", { text: TIED(), ratio: 5 }, true],
+		["each block, where they have dropped much", { text: TIED(17, 96, 40_000), blocks: 8, ratio: 40 }, false],
+	] as [string, Case, boolean][])("is_projected_by_one_product_for_%s", async (_, held, isOne) => {
+		const { layout, coding, model, distance } = await convert(held);
+		const products = model.graph.nodes.filter((node) => node.is("Gemm") && node.outputs[0]?.name !== "logits/rank");
+		expect(isOneProduct(layout, coding.positions !== undefined)).toBe(isOne);
+		expect(layout.blocks.length).toBeGreaterThan(1);
+		expect(products).toHaveLength(isOne ? 1 : layout.blocks.length);
+		expect(model.graph.nodes.some((node) => node.is("Less"))).toBe(!isOne);
 		expect(distance).toBeLessThan(2e-5);
 	});
 
