@@ -21,8 +21,8 @@ const CASES = {
 	external: { rows: 262_144, cols: 2560, dtype: "float32", layers: 16, inner: 10_240, external: true },
 	single: { rows: 131_072, cols: 2560, dtype: "float32", layers: 4, inner: 6_912, external: false },
 	beyond: { rows: 131_072, cols: 1024, dtype: "float32", layers: 21, inner: 25_600, external: true },
-	float16: { rows: 262_144, cols: 2560, dtype: "float16", layers: 2, inner: 10_240, external: true },
-	bfloat16: { rows: 262_144, cols: 2560, dtype: "bfloat16", layers: 2, inner: 10_240, external: true },
+	float16: { rows: 151_936, cols: 1024, dtype: "float16", layers: 4, inner: 10_240, external: true },
+	bfloat16: { rows: 151_936, cols: 1024, dtype: "bfloat16", layers: 4, inner: 10_240, external: true },
 	tall: { rows: 151_936, cols: 1024, dtype: "float32", layers: 0, inner: 0, external: false },
 };
 
