@@ -9,6 +9,7 @@ import type { CodedGroup } from "./coded.js";
 import { lookUp } from "./coded-lookup.js";
 import { project } from "./coded-projection.js";
 import type { CodedTensors } from "./coded-tensors.js";
+import { readWhole } from "./coded-whole.js";
 import { put, storeFloats } from "./rewire.js";
 import { StoredCoding } from "./stored-coding.js";
 
@@ -21,6 +22,7 @@ export function storeCoded({ value, role, file }: FactorValue, group: CodedGroup
 	}
 	put(value, tensors.codes);
 	const stored = new StoredCoding(value, tensors, group);
+	if (readWhole(uses, stored)) return;
 	const rowsAreDecoded = uses.some((node) => readsWhole(node, stored));
 	const replaced = uses.filter((node) => !(node.is("Gather") && rowsAreDecoded));
 	for (const node of uses) {

@@ -102,6 +102,11 @@ export class StoredCoding {
 		return isTransposed ? this.transposed(rows, "rows_T") : rows;
 	}
 
+	/** U·W, [V, d]. */
+	decodedTable(right: Value): Value {
+		return this.once("table", (chain) => chain.add("MatMul", [this.decodedWhole(false), right], "table"));
+	}
+
 	private transposed(matrix: Value, label: string): Value {
 		return this.once(label, (chain) => chain.add("Transpose", [matrix], label, { attributes: { perm: ints([1, 0]) } }));
 	}

@@ -73,15 +73,29 @@ describe("a coded table", () => {
 		expect(distance).toBeLessThan(2e-5);
 	});
 
+	/** Products by U or by what is made of it, without those that an engine computes when it loads the model. */
+	const productsOf = ({ model }: Awaited<ReturnType<typeof convert>>) =>
+		model.graph.nodes.filter((node) => node.is("Gemm") && node.outputs[0]?.name !== "logits/rank");
+
+	it("is_multiplied_with_W_once_where_all_columns_are_kept", async () => {
+		const found = await convert({ text: TIED(), ratio: 5 });
+		const { layout, model, distance } = found;
+		expect(layout.rank).toBe(D);
+		expect(productsOf(found).map(({ inputs }) => inputs[1]?.name)).toEqual(["table.left/table"]);
+		expect(model.graph.nodes.find(({ outputs }) => outputs[0]?.name === "rows")?.inputs[0]?.name).toBe("table.left/table");
+		expect(distance).toBeLessThan(2e-5);
+	});
+
 	it.each([
-		["all rows, which lookups read too, where blocks have dropped little", { text: TIED(), ratio: 5 }, true],
+		["all rows, which lookups read too, where blocks have dropped little", { text: TIED(17, 96), ratio: 40 }, true],
 		["each block, where they have dropped much", { text: TIED(17, 96, 40_000), blocks: 8, ratio: 40 }, false],
 	] as [string, Case, boolean][])("is_projected_by_one_product_for_%s", async (_, held, isOne) => {
-		const { layout, coding, model, distance } = await convert(held);
-		const products = model.graph.nodes.filter((node) => node.is("Gemm") && node.outputs[0]?.name !== "logits/rank");
+		const found = await convert(held);
+		const { layout, coding, model, distance } = found;
 		expect(isOneProduct(layout, coding.positions !== undefined)).toBe(isOne);
+		expect(productsOf(found).some(({ inputs }) => inputs[1]?.name === "table.left/table")).toBe(false);
 		expect(layout.blocks.length).toBeGreaterThan(1);
-		expect(products).toHaveLength(isOne ? 1 : layout.blocks.length);
+		expect(productsOf(found)).toHaveLength(isOne ? 1 : layout.blocks.length);
 		expect(model.graph.nodes.some((node) => node.is("Less"))).toBe(!isOne);
 		expect(distance).toBeLessThan(2e-5);
 	});
