@@ -1,6 +1,6 @@
 // Makes the report of a plan from what the passes found; measures how fast this machine multiplies by a table.
 import { DistembError } from "./errors.js";
-import { layoutOf } from "./linalg/coding.js";
+import { layoutOf, projectedNumbers } from "./linalg/coding.js";
 import { PLAIN_GROUP } from "./linalg/plain.js";
 import { OURS, type PlannedRival, type PlannedSize, type PlannedTable, type PlanReport } from "./report/plan.js";
 import { blockReports, type InputFacts, REPORT_VERSION } from "./report/report.js";
@@ -126,8 +126,7 @@ function tableReport({ name, table }: Vocabulary, rank: number, coding: Coding, 
 function headNumbers({ table, projections }: Vocabulary, coding?: Coding, rank = 0): number {
 	if (projections.length === 0) return 0;
 	if (coding === undefined) return table.rows * table.cols;
-	const { blocks } = layoutOf(coding.blocks, rank, coding.spacing);
-	return blocks.reduce((sum, block) => sum + block.rows * block.rank, table.cols * rank);
+	return projectedNumbers(layoutOf(coding.blocks, rank, coding.spacing), table.cols, coding.positions !== undefined);
 }
 
 /** Rows of the product that is timed at most, and how often. */

@@ -4,7 +4,7 @@ import { int } from "../../src/ir/attributes.js";
 import { Chain } from "../../src/ir/build.js";
 import type { Node, Value } from "../../src/ir/graph.js";
 import { nodeLabel } from "../../src/ir/walk.js";
-import { type BlockLayout, isOneProduct } from "../../src/linalg/coding.js";
+import type { BlockLayout } from "../../src/linalg/coding.js";
 import { isZeroConstant, multiplyByCodes, type Step, stepsAfter } from "./rewire.js";
 import type { StoredCoding } from "./stored-coding.js";
 
@@ -15,9 +15,7 @@ export function project(node: Node, stored: StoredCoding): void {
 	if (hidden === undefined || output === undefined) throw new DistembError("internal", `${nodeLabel(node)} is no projection`);
 	const chain = new Chain(node.graph, node, output.name);
 	const added = stepsAfter(node, c === undefined || isZeroConstant(c) ? undefined : c, chain);
-	const steps = isOneProduct(stored.layout, stored.isPermuted)
-		? [wholeProduct(chain, node, stored)]
-		: blockSteps(chain, node, hidden, stored);
+	const steps = stored.form !== "blocks" ? [wholeProduct(chain, node, stored)] : blockSteps(chain, node, hidden, stored);
 	let result = hidden;
 	for (const [index, step] of [...steps, ...added].entries()) {
 		result = step(result, index === steps.length + added.length - 1 ? output : undefined);

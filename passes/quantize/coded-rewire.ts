@@ -2,14 +2,13 @@
 import { importOpset, removeUnused, setInput } from "../../src/ir/edit.js";
 import type { Node } from "../../src/ir/graph.js";
 import { readers } from "../../src/ir/walk.js";
-import { isOneProduct } from "../../src/linalg/coding.js";
 import type { FactorValue } from "../../src/state.js";
 import { computeType } from "../../src/storage.js";
 import type { CodedGroup } from "./coded.js";
 import { lookUp } from "./coded-lookup.js";
 import { project } from "./coded-projection.js";
+import { readTable } from "./coded-table.js";
 import type { CodedTensors } from "./coded-tensors.js";
-import { readWhole } from "./coded-whole.js";
 import { put, storeFloats } from "./rewire.js";
 import { StoredCoding } from "./stored-coding.js";
 
@@ -22,8 +21,8 @@ export function storeCoded({ value, role, file }: FactorValue, group: CodedGroup
 	}
 	put(value, tensors.codes);
 	const stored = new StoredCoding(value, tensors, group);
-	if (readWhole(uses, stored)) return;
-	const rowsAreDecoded = uses.some((node) => readsWhole(node, stored));
+	if (stored.form === "table" && readTable(uses, stored)) return;
+	const rowsAreDecoded = uses.some((node) => decodesRows(node, stored));
 	const replaced = uses.filter((node) => !(node.is("Gather") && rowsAreDecoded));
 	for (const node of uses) {
 		if (!replaced.includes(node)) setInput(node, 0, stored.decodedWhole(false));
@@ -37,6 +36,6 @@ export function storeCoded({ value, role, file }: FactorValue, group: CodedGroup
 }
 
 /** Whether a projection has the engine decode all rows as they are: then lookups may read them too. */
-function readsWhole(node: Node, { layout, isPermuted }: StoredCoding): boolean {
-	return !node.is("Gather") && !node.is("MatMul") && isOneProduct(layout, isPermuted);
+function decodesRows(node: Node, { form }: StoredCoding): boolean {
+	return !node.is("Gather") && !node.is("MatMul") && form !== "blocks";
 }

@@ -4,7 +4,15 @@ import { int, ints } from "../../src/ir/attributes.js";
 import { addConstant, Chain } from "../../src/ir/build.js";
 import type { Node, Value } from "../../src/ir/graph.js";
 import { Tensor } from "../../src/ir/tensor.js";
-import { type BlockLayout, BYTE_VALUES, type CodedLayout, positionType, SPACED_COLUMNS } from "../../src/linalg/coding.js";
+import {
+	type BlockLayout,
+	BYTE_VALUES,
+	type CodedLayout,
+	type DecodedForm,
+	decodedForm,
+	positionType,
+	SPACED_COLUMNS,
+} from "../../src/linalg/coding.js";
 import { quantizerOf } from "../../src/linalg/levels.js";
 import { computeType } from "../../src/storage.js";
 import type { CodedGroup } from "./coded.js";
@@ -38,6 +46,11 @@ export class StoredCoding {
 	/** Bytes of a row, if there is but one block. */
 	get rowBytes(): number {
 		return this.layout.blocks[0]?.rowBytes ?? 0;
+	}
+
+	/** In what form projections read it. */
+	get form(): DecodedForm {
+		return decodedForm(this.layout, this.group.group.vocabulary.table.cols, this.isPermuted);
 	}
 
 	get isPermuted(): boolean {

@@ -81,17 +81,32 @@ export function positionType(rows: number): "uint16" | "int32" {
 	return rows <= SMALL ? "uint16" : "int32";
 }
 
+/** What an engine decodes for projections when it loads a model: U·W, all rows of U, or the rows of each block by themselves. */
+export type DecodedForm = "table" | "rows" | "blocks";
+
 /** What a node more in a graph costs, and to put a score in its place: as much as so many multiplications (measured in Node.js and WebAssembly). */
 const NODE_COST = 30_000;
 const PLACE_COST = 6;
 
-/** Whether one product by all rows, with zeros where blocks have dropped columns, takes no longer than one for each block. */
-export function isOneProduct({ rank, spacing, blocks }: CodedLayout, isPermuted: boolean): boolean {
-	if (spacing === "equal") return false;
+/** Multiplications that an engine does in some tens of milliseconds; beyond them W costs a token next to nothing, too. */
+const MOST_MULTIPLIED = 2 ** 31;
+
+/** What costs a token least: columns that a block has dropped come back as zeros if the rows of all blocks are joined, and all columns do with W. */
+export function decodedForm({ rank, spacing, blocks }: CodedLayout, cols: number, permuted: boolean): DecodedForm {
+	if (spacing === "equal") return "blocks";
 	const rows = blocks.reduce((sum, block) => sum + block.rows, 0);
 	const numbers = blocks.reduce((sum, block) => sum + block.rows * block.rank, 0);
 	const sliced = blocks.filter((block) => block.rank < rank).length;
-	return rows * rank - numbers <= NODE_COST * (blocks.length + sliced) + (isPermuted ? PLACE_COST * rows : 0);
+	if (rows * rank - numbers > NODE_COST * (blocks.length + sliced) + (permuted ? PLACE_COST * rows : 0)) return "blocks";
+	return rows * (cols - rank) <= rank * cols && rows * rank * cols <= MOST_MULTIPLIED ? "table" : "rows";
+}
+
+/** Numbers that a projection of one token multiplies by. */
+export function projectedNumbers(layout: CodedLayout, cols: number, permuted: boolean): number {
+	const { rank, blocks } = layout;
+	const form = decodedForm(layout, cols, permuted);
+	const width = { table: () => cols, rows: () => rank, blocks: (block: BlockLayout) => block.rank }[form];
+	return blocks.reduce((sum, block) => sum + block.rows * width(block), form === "table" ? 0 : rank * cols);
 }
 
 export interface Places {
@@ -104,7 +119,7 @@ export interface Places {
 /** Stored bytes of a coded table, by tensor; what does not depend on the codes' values is all there is. */
 export function codedSizes(layout: CodedLayout, rows: number, cols: number, { permuted, lookups }: Places) {
 	const { rank, blocks, kinds, bytes } = layout;
-	const several = blocks.length > 1 && (lookups || !isOneProduct(layout, permuted)) ? 1 : 0;
+	const several = blocks.length > 1 && (lookups || decodedForm(layout, cols, permuted) === "blocks") ? 1 : 0;
 	return {
 		codes: bytes,
 		scales: rows * 2,

@@ -8,7 +8,7 @@ import { checkModel } from "../../src/ir/check.js";
 import { setTensor } from "../../src/ir/edit.js";
 import { parseModel } from "../../src/ir/parse.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
-import { isOneProduct } from "../../src/linalg/coding.js";
+import { decodedForm } from "../../src/linalg/coding.js";
 import { runPass } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import { type Case, calibrationOf, convert, D, GEMM, IDS, TIED, TRUTH, V } from "./coded-support.js";
@@ -92,7 +92,7 @@ describe("a coded table", () => {
 	] as [string, Case, boolean][])("is_projected_by_one_product_for_%s", async (_, held, isOne) => {
 		const found = await convert(held);
 		const { layout, coding, model, distance } = found;
-		expect(isOneProduct(layout, coding.positions !== undefined)).toBe(isOne);
+		expect(decodedForm(layout, 96, coding.positions !== undefined)).toBe(isOne ? "rows" : "blocks");
 		expect(productsOf(found).some(({ inputs }) => inputs[1]?.name === "table.left/table")).toBe(false);
 		expect(layout.blocks.length).toBeGreaterThan(1);
 		expect(productsOf(found)).toHaveLength(isOne ? 1 : layout.blocks.length);

@@ -4,12 +4,8 @@ import { Chain } from "../../src/ir/build.js";
 import { removeUnused, setAttribute, setInput } from "../../src/ir/edit.js";
 import type { Node, Value } from "../../src/ir/graph.js";
 import { readers } from "../../src/ir/walk.js";
-import { isOneProduct } from "../../src/linalg/coding.js";
 import { isZeroConstant } from "./rewire.js";
 import type { StoredCoding } from "./stored-coding.js";
-
-/** Multiplications that an engine does in some tens of milliseconds; beyond them W costs a token next to nothing, too. */
-const MOST_MULTIPLIED = 2 ** 31;
 
 /** A node that reads U, and the one that reads W beside it. */
 interface Pair {
@@ -18,14 +14,9 @@ interface Pair {
 	readonly right: Value;
 }
 
-/** Makes every reader of U read U·W, and none W; false, and nothing is changed, where that does not pay or cannot be. */
-export function readWhole(uses: readonly Node[], stored: StoredCoding): boolean {
-	const { rows, cols } = stored.group.group.vocabulary.table;
-	const { layout, isPermuted, compute } = stored;
-	const { rank } = layout;
-	// The columns that U has dropped come back.
-	const isDearer = rows * (cols - rank) > rank * cols;
-	if (compute !== "float32" || isDearer || rows * rank * cols > MOST_MULTIPLIED || !isOneProduct(layout, isPermuted)) return false;
+/** Makes every reader of U read U·W, and none W; false, and nothing is changed, where a reader stands otherwise than `factorize` leaves it. */
+export function readTable(uses: readonly Node[], stored: StoredCoding): boolean {
+	if (stored.compute !== "float32") return false;
 	const pairs = uses.map((node) => (node.is("Gather") ? lookupOf(node) : projectionOf(node)));
 	if (!pairs.every((pair) => pair !== undefined) || !pairs.some(({ node }) => !node.is("Gather"))) return false;
 	for (const pair of pairs) {
