@@ -11,16 +11,14 @@ import { factorize } from "../../passes/factorize/index.js";
 import { locate } from "../../passes/locate/index.js";
 import { quantize } from "../../passes/quantize/index.js";
 import { reconstruct } from "../../passes/reconstruct/index.js";
-import { openPairs } from "../../src/data/pairs.js";
-import { openTokens } from "../../src/data/tokens.js";
 import { compare } from "../../src/index.js";
 import { openBundle, StagedOutput } from "../../src/onnx/index.js";
 import { type CompileOptions, resolveOptions } from "../../src/options.js";
 import { type PassRunner, runPass } from "../../src/pass.js";
 import type { Calibration } from "../../src/state.js";
 import type { Checkpoint, CheckpointStore } from "../../src/training/checkpoint.js";
-import type { Corpus } from "../../src/training/corpus.js";
 import { loadedFrom, writeBundle } from "../../src/workspace.js";
+import { corpusOf } from "./students.js";
 
 const { values, positionals } = parseArgs({
 	allowPositionals: true,
@@ -57,7 +55,7 @@ const number = (text: string | undefined) => (text === undefined ? undefined : N
 const method = values.method as "distemb" | "paper" | "svd";
 const sized = values.ratio === undefined ? { rank: number(values.rank) ?? 64 } : { ratio: Number(values.ratio) };
 const options = resolveOptions({ ...sized, method, dtype: values.dtype as CompileOptions["dtype"], overwrite: true });
-const corpus = await corpusOf();
+const corpus = await corpusOf({ train: values.train, validation: values.valid, test: values.test });
 let calibrations: readonly Calibration[] | undefined;
 
 /** The best so far at the last checkpoint before each of the minutes of `--at`. */
@@ -158,16 +156,6 @@ function bestOf({ facts, arrays }: Checkpoint): Checkpoint {
 		kept.set(name, values).set(name.replace("best/", "now/"), values);
 	}
 	return { facts, arrays: kept };
-}
-
-async function corpusOf(): Promise<Corpus> {
-	const special = { pad: 0, start: 0, mask: undefined, context: undefined };
-	const origin = { special, generated: false, from: values.train } as const;
-	const parts = (open: (paths: string[]) => Promise<unknown>) =>
-		Promise.all([values.train, values.valid, values.test].map((file) => open([file])));
-	const isPairs = values.train.endsWith(".safetensors");
-	const [train, validation, test] = await parts(isPairs ? openPairs : openTokens);
-	return { kind: isPairs ? "pairs" : "tokens", ...origin, train, validation, test } as Corpus;
 }
 
 function runnerOf(): PassRunner {

@@ -25,7 +25,7 @@ export async function calibrationsOf(model: string, train: string, tokens?: numb
 	return await withBundle(model, async (bundle) => {
 		const runner = runnerOf();
 		const located = await runPass(locate({}), loadedFrom(bundle), runner);
-		const corpus = await corpusOf(train);
+		const corpus = await corpusOf({ train });
 		return (await runPass(calibrate(tokens === undefined ? { corpus } : { corpus, tokens }), located, runner)).calibrations;
 	});
 }
@@ -65,14 +65,14 @@ export async function withStudent<Made, Measured>(
 	}
 }
 
-async function corpusOf(train: string): Promise<Corpus> {
-	const origin = { special: { pad: 0, start: 0, mask: undefined, context: undefined }, generated: false, from: train };
-	if (train.endsWith(".safetensors")) {
-		const data = await openPairs([train]);
-		return { kind: "pairs", train: data, validation: data, test: data, ...origin };
-	}
-	const data = await openTokens([train]);
-	return { kind: "tokens", train: data, validation: data, test: data, ...origin };
+/** Token ids, or pairs as safetensors; parts that are not given are the one before. */
+export async function corpusOf(files: { readonly train: string; readonly validation?: string; readonly test?: string }): Promise<Corpus> {
+	const { train: from, validation = from, test = validation } = files;
+	const special = { pad: 0, start: 0, mask: undefined, context: undefined };
+	const isPairs = from.endsWith(".safetensors");
+	const parts = (open: (paths: string[]) => Promise<unknown>) => Promise.all([from, validation, test].map((file) => open([file])));
+	const [train, held, last] = await parts(isPairs ? openPairs : openTokens);
+	return { kind: isPairs ? "pairs" : "tokens", special, generated: false, from, train, validation: held, test: last } as Corpus;
 }
 
 async function withBundle<T>(model: string, work: (bundle: ReturnType<typeof openBundle>) => Promise<T>): Promise<T> {
