@@ -1,7 +1,7 @@
 // Decides how a vocabulary is coded: its basis, its blocks and their bits, for a number of bytes and a calibration.
 import { type Allocation, allocate, type CodedBlock, uniformly } from "../../src/linalg/allocate.js";
 import { type Basis, basesOf, type Importance, intervalLosses, roundingLosses } from "../../src/linalg/basis.js";
-import { codedBytes, layoutOf } from "../../src/linalg/coding.js";
+import { codedBytes, outlineOf } from "../../src/linalg/coding.js";
 import { LEVEL_COUNTS, type Spacing } from "../../src/linalg/levels.js";
 import { PLAIN_BITS, plainBytes, roundPlain } from "../../src/linalg/plain.js";
 import type { DenseProducts } from "../../src/linalg/products.js";
@@ -93,7 +93,7 @@ export async function searchCoding(
 		for (const levels of LEVEL_SETS[spacing]) {
 			const optionsFor = (permuted: boolean) => {
 				const bytesOf = (blocks: readonly CodedBlock[], rank: number) =>
-					codedBytes(layoutOf(blocks, rank, spacing), table.rows, table.cols, { permuted, lookups });
+					codedBytes(outlineOf(blocks, rank, spacing), table.rows, table.cols, { permuted, lookups });
 				return { budget, levels, spacing, blocks: most, bytesOf };
 			};
 			for (const [index, positions] of orders.entries()) {

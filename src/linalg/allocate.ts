@@ -45,7 +45,7 @@ export const COLUMN_GROUPS: Readonly<Record<Spacing, number>> = { fitted: 8, equ
  * cheapest pair first, until there are few enough. One precision for all is among the candidates. The price of a column of the right factor is left out of λ's rule, but not out of the bytes.
  */
 export function allocate(intervals: readonly Interval[], options: AllocateOptions): Allocation | undefined {
-	let merged = [...intervals];
+	let merged = intervals.map((interval) => grouped(interval, options.spacing));
 	let found = fitted(merged, options);
 	while (merged.length > options.blocks && found !== undefined) {
 		merged = mergeCheapest(merged, options, found.price);
@@ -82,7 +82,20 @@ interface Fit {
 const STEPS = 60;
 const LEAST_PRICE = 1e-24;
 
-function fitted(intervals: readonly Interval[], options: AllocateOptions): Fit | undefined {
+/** An interval with the losses of the columns that get the same precision added up. */
+interface Grouped extends Interval {
+	readonly groups: Float64Array;
+}
+
+function grouped({ rows, losses }: Interval, spacing: Spacing): Grouped {
+	const size = COLUMN_GROUPS[spacing];
+	const groups = Float64Array.from({ length: Math.ceil(losses.length / size) }, (_, group) =>
+		losses.subarray(group * size, (group + 1) * size).reduce((sum, loss) => sum + loss, 0),
+	);
+	return { rows, losses, groups };
+}
+
+function fitted(intervals: readonly Grouped[], options: AllocateOptions): Fit | undefined {
 	const { budget, bytesOf } = options;
 	const at = (price: number): Allocation => {
 		const chosen = intervals.map((interval) => choose(interval, options, price));
@@ -113,22 +126,22 @@ function lastUsed(levels: Uint16Array): number {
 type Precisions = Pick<AllocateOptions, "levels" | "spacing">;
 
 function choose(
-	{ rows, losses }: Interval,
+	{ rows, losses, groups }: Grouped,
 	{ levels: counts, spacing }: Precisions,
 	price: number,
 ): { block: CodedBlock; loss: number; cost: number } {
 	const levels = new Uint16Array(losses.length);
 	let loss = 0;
 	let cost = 0;
-	const group = COLUMN_GROUPS[spacing];
-	for (let start = 0; start < losses.length; start += group) {
-		const end = Math.min(start + group, losses.length);
-		let dropped = 0;
-		for (let column = start; column < end; column++) dropped += losses[column] as number;
+	const size = COLUMN_GROUPS[spacing];
+	const quantizers = counts.map((count) => quantizerOf(count, spacing));
+	for (let group = 0; group < groups.length; group++) {
+		const start = group * size;
+		const end = Math.min(start + size, losses.length);
+		const dropped = groups[group] as number;
 		// A block keeps its first columns, so that no row is without a code.
 		let best = { count: 0, loss: dropped, value: start === 0 ? Number.POSITIVE_INFINITY : dropped };
-		for (const count of counts) {
-			const { distortion, codesPerByte } = quantizerOf(count, spacing);
+		for (const { count, distortion, codesPerByte } of quantizers) {
 			const value = dropped * distortion + (price * rows * (end - start)) / codesPerByte;
 			if (value < best.value) best = { count, loss: dropped * distortion, value };
 		}
@@ -143,12 +156,12 @@ function choose(
 const TIE = 1e-9;
 
 /** Joins the neighbours that lose least by it; among those that lose nothing, which have one precision, those of the fewest rows. */
-function mergeCheapest(intervals: readonly Interval[], precisions: Precisions, price: number): Interval[] {
+function mergeCheapest(intervals: readonly Grouped[], precisions: Precisions, price: number): Grouped[] {
 	const costs = intervals.map((interval) => choose(interval, precisions, price).cost);
 	const nothing = TIE * costs.reduce((sum, cost) => sum + cost, 0);
-	let best = { index: 0, joined: intervals[0] as Interval, increase: Number.POSITIVE_INFINITY };
+	let best = { index: 0, joined: intervals[0] as Grouped, increase: Number.POSITIVE_INFINITY };
 	for (let index = 0; index + 1 < intervals.length; index++) {
-		const joined = join(intervals[index] as Interval, intervals[index + 1] as Interval);
+		const joined = grouped(join(intervals[index] as Interval, intervals[index + 1] as Interval), precisions.spacing);
 		const exact = choose(joined, precisions, price).cost - (costs[index] as number) - (costs[index + 1] as number);
 		const increase = Math.abs(exact) < nothing ? 0 : exact;
 		const isTie = increase === best.increase && joined.rows < best.joined.rows;

@@ -52,8 +52,7 @@ export function layoutOf(blocks: readonly CodedBlock[], rank: number, spacing: S
 		for (const count of counts) {
 			const columns = [...block.levels.keys()].filter((column) => block.levels[column] === count);
 			const digits = codesPerByte(count);
-			const stored = spacing === "fitted" ? columns.length : Math.ceil(columns.length / SPACED_COLUMNS) * SPACED_COLUMNS;
-			const width = Math.ceil(stored / digits);
+			const width = widthOf(columns.length, count, spacing);
 			const kind = kinds.findIndex((held) => held.count === count);
 			for (const [index, column] of columns.entries()) {
 				byteOf[column] = rowBytes + (spacing === "fitted" ? index % width : Math.floor(index / digits));
@@ -68,6 +67,42 @@ export function layoutOf(blocks: readonly CodedBlock[], rank: number, spacing: S
 		return laidOut;
 	});
 	return { rank, spacing, blocks: laid, kinds, bytes: start };
+}
+
+/** Bytes of a row's codes of equal precision. */
+function widthOf(columns: number, count: number, spacing: Spacing): number {
+	const stored = spacing === "fitted" ? columns : Math.ceil(columns / SPACED_COLUMNS) * SPACED_COLUMNS;
+	return Math.ceil(stored / codesPerByte(count));
+}
+
+/** As much of a layout as its size depends on. */
+export interface Outline extends Pick<CodedLayout, "rank" | "spacing" | "bytes"> {
+	readonly blocks: readonly Pick<BlockLayout, "rows" | "rank">[];
+	/** As many as there are. */
+	readonly kinds: { readonly length: number };
+}
+
+/** The outline of {@link layoutOf}, without the places of columns: a search for bits asks for thousands. */
+export function outlineOf(blocks: readonly CodedBlock[], rank: number, spacing: Spacing): Outline {
+	const seen = new Set<number>();
+	let bytes = 0;
+	const outlined = blocks.map(({ rows, levels }) => {
+		const columns = new Map<number, number>();
+		let used = 0;
+		for (let column = 0; column < levels.length; column++) {
+			const count = levels[column] as number;
+			if (count === 0) continue;
+			columns.set(count, (columns.get(count) ?? 0) + 1);
+			used = column + 1;
+		}
+		for (const [count, number] of columns) {
+			seen.add(count);
+			bytes += rows * widthOf(number, count, spacing);
+		}
+		return { rows, rank: used };
+	});
+	const digits = [...seen].reduce((sum, count) => sum + codesPerByte(count), 0);
+	return { rank, spacing, blocks: outlined, kinds: { length: 1 + digits }, bytes };
 }
 
 /** Values of a byte. */
@@ -92,7 +127,7 @@ const PLACE_COST = 6;
 const MOST_MULTIPLIED = 2 ** 31;
 
 /** What costs a token least: columns that a block has dropped come back as zeros if the rows of all blocks are joined, and all columns do with W. */
-export function decodedForm({ rank, spacing, blocks }: CodedLayout, cols: number, permuted: boolean): DecodedForm {
+export function decodedForm({ rank, spacing, blocks }: Outline, cols: number, permuted: boolean): DecodedForm {
 	if (spacing === "equal") return "blocks";
 	const rows = blocks.reduce((sum, block) => sum + block.rows, 0);
 	const numbers = blocks.reduce((sum, block) => sum + block.rows * block.rank, 0);
@@ -117,7 +152,7 @@ export interface Places {
 }
 
 /** Stored bytes of a coded table, by tensor; what does not depend on the codes' values is all there is. */
-export function codedSizes(layout: CodedLayout, rows: number, cols: number, { permuted, lookups }: Places) {
+export function codedSizes(layout: Outline, rows: number, cols: number, { permuted, lookups }: Places) {
 	const { rank, blocks, kinds, bytes } = layout;
 	const several = blocks.length > 1 && (lookups || decodedForm(layout, cols, permuted) === "blocks") ? 1 : 0;
 	return {
@@ -134,6 +169,6 @@ export function codedSizes(layout: CodedLayout, rows: number, cols: number, { pe
 }
 
 /** The sum of {@link codedSizes}. */
-export function codedBytes(layout: CodedLayout, rows: number, cols: number, places: Places): number {
+export function codedBytes(layout: Outline, rows: number, cols: number, places: Places): number {
 	return Object.values(codedSizes(layout, rows, cols, places)).reduce((sum, bytes) => sum + bytes, 0);
 }

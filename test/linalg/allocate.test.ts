@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type AllocateOptions, allocate, type CodedBlock, type Interval } from "../../src/linalg/allocate.js";
-import { codedBytes, layoutOf } from "../../src/linalg/coding.js";
+import { codedBytes, layoutOf, outlineOf } from "../../src/linalg/coding.js";
 import { LEVEL_COUNTS, quantizerOf } from "../../src/linalg/levels.js";
 
 const COLS = 32;
@@ -117,6 +117,31 @@ describe("allocate", () => {
 	it("says_when_nothing_fits", () => {
 		const held = [{ rows: 100, losses: new Float64Array(COLS).fill(1) }];
 		expect(allocate(held, optionsFor(held, 10))).toBeUndefined();
+	});
+});
+
+describe("outlineOf", () => {
+	it.each(["fitted", "equal"] as const)("is_as_large_as_the_layout_of_%s_values", (spacing) => {
+		const level = fc.constantFrom(0, ...LEVEL_COUNTS[spacing]);
+		const table = fc.integer({ min: 1, max: 70 }).chain((rank) =>
+			fc.array(
+				fc.record({
+					rows: fc.integer({ min: 1, max: 9 }),
+					levels: fc.array(level, { minLength: rank, maxLength: rank }).map((held) => Uint16Array.from(held)),
+				}),
+				{ minLength: 1, maxLength: 4 },
+			),
+		);
+		fc.assert(
+			fc.property(table, (blocks) => {
+				const rank = blocks[0]?.levels.length ?? 0;
+				const [outline, layout] = [outlineOf(blocks, rank, spacing), layoutOf(blocks, rank, spacing)];
+				expect(outline.bytes).toBe(layout.bytes);
+				expect(outline.kinds.length).toBe(layout.kinds.length);
+				expect(outline.blocks).toEqual(layout.blocks.map(({ rows, rank }) => ({ rows, rank })));
+			}),
+			{ seed: 1 },
+		);
 	});
 });
 
