@@ -28,7 +28,15 @@ import { headSpeed, type PlanSources, planReport } from "./plan.js";
 import type { GraphReport } from "./report/flow.js";
 import { writePage } from "./report/page.js";
 import type { PlanReport } from "./report/plan.js";
-import { type CompileReport, factorReports, type InspectReport, inspectReport, passReports, verificationReports } from "./report/report.js";
+import {
+	type CompileReport,
+	factorReports,
+	type InspectReport,
+	inspectReport,
+	passReports,
+	sidesReports,
+	verificationReports,
+} from "./report/report.js";
 import type { Located } from "./state.js";
 import { TOOL } from "./version.js";
 import { checkPaths, factsOf, loadedFrom, outputName, stagedPath, weightBytesOf, writeBundle } from "./workspace.js";
@@ -121,6 +129,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		savedBytes: facts.weightBytes - weightBytesOf(bundle),
 		output: { path: output, bytes, files: staged.files },
 		factors: factorReports(quantized),
+		...(factorized.sides.length === 0 ? {} : { sides: sidesReports(factorized.sides) }),
 		verification: verificationReports(verified),
 		...(distilled.distillation === undefined ? {} : { training: distilled.distillation }),
 		...(measured === undefined ? {} : { quality: measured.quality }),

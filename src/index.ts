@@ -58,6 +58,7 @@ export type {
 	InspectReport,
 	QualityReport,
 	RejectedReport,
+	SidesReport,
 	UseReport,
 	VerificationReport,
 	VocabularyReport,

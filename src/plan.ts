@@ -3,9 +3,9 @@ import { DistembError } from "./errors.js";
 import { layoutOf, projectedNumbers } from "./linalg/coding.js";
 import { PLAIN_GROUP } from "./linalg/plain.js";
 import { OURS, type PlannedRival, type PlannedSize, type PlannedTable, type PlanReport } from "./report/plan.js";
-import { blockReports, type InputFacts, REPORT_VERSION } from "./report/report.js";
+import { blockReports, type InputFacts, REPORT_VERSION, sidesReports } from "./report/report.js";
 import { engineProducts } from "./runtime/products.js";
-import type { Calibrated, Coding, Vocabulary } from "./state.js";
+import type { Calibrated, Coding, Side, SidesChoice, Vocabulary } from "./state.js";
 
 interface Size {
 	readonly rank?: number | undefined;
@@ -16,10 +16,12 @@ interface Size {
 interface Tables {
 	readonly groups: readonly {
 		readonly vocabulary: Vocabulary;
+		readonly side: Side;
 		readonly rank: number;
 		readonly coding: Coding | undefined;
 		readonly bytes: number;
 	}[];
+	readonly sides: readonly SidesChoice[];
 	readonly savedBytes: number;
 }
 
@@ -55,7 +57,8 @@ export function planReport(
 		sizes: sizes.map((size): PlannedSize => {
 			const name = nameOf(size);
 			try {
-				const { groups, savedBytes } = tablesFor(size);
+				const { groups, sides, savedBytes } = tablesFor(size);
+				const projected = groups.filter(({ side }) => side !== "input");
 				const losses = groups.map(({ coding }) => (coding?.calibrated === "id order" ? undefined : coding?.predictedLoss));
 				const isPredicted = losses.every((loss) => loss !== undefined);
 				const own = vocabularyBytes - savedBytes;
@@ -66,10 +69,11 @@ export function planReport(
 					vocabularyBytes: own,
 					fileBytes: facts.bytes - savedBytes,
 					...(isPredicted ? { predictedLoss, recommended: better?.name ?? OURS } : {}),
-					...timeOf(groups.reduce((sum, { vocabulary, coding, rank }) => sum + headNumbers(vocabulary, coding, rank), 0)),
-					tables: groups.flatMap(({ vocabulary, rank, coding, bytes }) =>
-						coding === undefined ? [] : [tableReport(vocabulary, rank, coding, bytes)],
+					...timeOf(projected.reduce((sum, { vocabulary, coding, rank }) => sum + headNumbers(vocabulary, coding, rank), 0)),
+					tables: groups.flatMap(({ vocabulary, side, rank, coding, bytes }) =>
+						coding === undefined ? [] : [{ ...tableReport(vocabulary, rank, coding, bytes), side }],
 					),
+					...(sides.length === 0 ? {} : { sides: sidesReports(sides) }),
 				};
 			} catch (error) {
 				if (!(error instanceof DistembError && (error.code === "refused" || error.code === "nothing-to-do"))) throw error;
@@ -117,7 +121,7 @@ function nameOf({ rank, ratio, targetBytes }: Size): string {
 	return rank === undefined ? `${targetBytes} bytes` : `rank ${rank}`;
 }
 
-function tableReport({ name, table }: Vocabulary, rank: number, coding: Coding, bytes: number): PlannedTable {
+function tableReport({ name, table }: Vocabulary, rank: number, coding: Coding, bytes: number): Omit<PlannedTable, "side"> {
 	const codes = layoutOf(coding.blocks, rank, coding.spacing).bytes;
 	return { vocabulary: name, rank, bytes, bitsPerNumber: (8 * codes) / (table.rows * table.cols), blocks: blockReports(coding) };
 }

@@ -226,8 +226,23 @@ export interface FactorGroup {
 	readonly dtype: DType;
 }
 
+/** How the sides of a tied vocabulary are coded, and what the other way would lose in the same bytes. */
+export interface SidesChoice {
+	readonly vocabulary: Vocabulary;
+	/** Stored bytes of each coding: one for both sides, or the lookups' and the projections'. */
+	readonly bytes: readonly number[];
+	/** Nats per predicted token. */
+	readonly predictedLoss: number;
+	/** Likewise of the other way; of codings for each side at least. Undefined: it does not fit. */
+	readonly otherLoss: number | undefined;
+	/** The same in words. */
+	readonly reason: string;
+}
+
 export interface Factorized extends Located {
 	readonly groups: readonly FactorGroup[];
+	/** Of each vocabulary whose sides could be coded both ways and were compared. */
+	readonly sides: readonly SidesChoice[];
 	/** Stored bytes of the tables that go away less those of their factors, from V, d, ranks and precision alone. */
 	readonly predictedSavedBytes: number;
 }

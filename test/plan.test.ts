@@ -7,7 +7,7 @@ import { planReport } from "../src/plan.js";
 import { OURS, planText } from "../src/report/plan.js";
 import type { CompileReport } from "../src/report/report.js";
 import { compileText } from "../src/report/text.js";
-import type { Calibrated, Coding, Vocabulary } from "../src/state.js";
+import type { Calibrated, Coding, Side, Vocabulary } from "../src/state.js";
 
 const FOLDER = path.resolve(import.meta.dirname, "../fixtures/sotu-lm");
 const MODEL = path.join(FOLDER, "model.onnx");
@@ -15,13 +15,19 @@ const MODEL = path.join(FOLDER, "model.onnx");
 describe("plan", () => {
 	it("predicts_a_loss_that_rises_as_bytes_fall_and_writes_nothing", async () => {
 		const before = readdirSync(FOLDER);
-		const { sizes, vocabularyBytes, calibrated } = await plan(MODEL, { data: [path.join(FOLDER, "valid.npy")] });
+		const report = await plan(MODEL, { data: [path.join(FOLDER, "valid.npy")] });
+		const { sizes, vocabularyBytes, calibrated } = report;
 		expect(sizes.map(({ size }) => size)).toEqual(["ratio 4", "ratio 8", "ratio 16", "ratio 32"]);
 		expect(calibrated.source).toBe("data");
 		for (const [index, size] of sizes.entries()) {
 			expect(size.vocabularyBytes).toBeLessThanOrEqual(vocabularyBytes / 4 / 2 ** index);
 			expect(size.predictedLoss).toBeGreaterThan(sizes[index - 1]?.predictedLoss ?? 0);
 			expect(size.headMilliseconds).toBeGreaterThan(0);
+			const [sides] = size.sides ?? [];
+			expect(sides?.codings).toBe("shared");
+			expect(sides?.predictedLoss).toBe(size.predictedLoss);
+			expect(sides?.otherLoss).toBeGreaterThan(size.predictedLoss ?? 0);
+			expect(planText(report)).toContain(`${size.size}: ${sides?.reason}`);
 		}
 		expect(readdirSync(FOLDER)).toEqual(before);
 	});
@@ -52,7 +58,8 @@ describe("plan", () => {
 		const calibrated = { vocabularies: [vocabulary], calibrations: [{ source: "data", tokens: 10 }] } as unknown as Calibrated;
 		const coding = { blocks: [], predictedLoss: own, calibrated: "data" } as unknown as Coding;
 		const tablesFor = () => ({
-			groups: [{ vocabulary: vocabulary as unknown as Vocabulary, rank: 1, coding, bytes: 390 }],
+			groups: [{ vocabulary: vocabulary as unknown as Vocabulary, side: "both" as const, rank: 1, coding, bytes: 390 }],
+			sides: [],
 			savedBytes: 4000 - 390,
 		});
 		const plain = [
@@ -71,6 +78,7 @@ describe("plan", () => {
 		const report = await plan(MODEL, { ratios: [8, 1000] });
 		expect(report.calibrated).toEqual({ source: "id order", tokens: 0 });
 		expect(report.sizes[0]?.predictedLoss).toBeUndefined();
+		expect(report.sizes[0]?.sides).toBeUndefined();
 		expect(report.sizes[1]?.reason).toMatch(/cannot be coded/);
 		expect(report.rivals.map(({ predictedLoss }) => predictedLoss)).toEqual([undefined, undefined, undefined]);
 		expect(report.sizes.map(({ recommended }) => recommended)).toEqual([undefined, undefined]);
@@ -116,6 +124,32 @@ describe("plan", () => {
 		};
 		const lines = compileText(report as unknown as CompileReport).split("\n");
 		expect(lines.find((line) => line.startsWith("predicted")) ?? "").toBe(expected);
+	});
+
+	it("counts_the_head_of_a_table_with_a_coding_for_each_side_once", () => {
+		const table = { rows: 100, cols: 10 };
+		const vocabulary = { name: "table", bytes: 4000, table, projections: [{}], lookups: [{}] } as unknown as Vocabulary;
+		const calibrated = { vocabularies: [vocabulary], calibrations: [{ source: "data", tokens: 10 }] } as unknown as Calibrated;
+		const levels = new Uint16Array(10).fill(16);
+		const coding = { blocks: [{ rows: 100, levels }], spacing: "fitted", predictedLoss: 0.01, calibrated: "data" } as unknown as Coding;
+		const group = { vocabulary, rank: 10, coding, bytes: 390 };
+		const choice = { vocabulary, bytes: [390, 390], predictedLoss: 0.02, otherLoss: 0.03, reason: '"table": a coding for each side' };
+		const tablesOf = (sides: readonly Side[]) => () => ({
+			groups: sides.map((side) => ({ ...group, side })),
+			sides: sides.length === 1 ? [] : [choice],
+			savedBytes: 3220,
+		});
+		const facts = { path: "model.onnx", bytes: 5000, weightBytes: 4500 };
+		const [each, one] = [["input", "output"] as const, ["both"] as const].map(
+			(sides) =>
+				planReport(calibrated, facts, { millisecondsPerNumber: 1, tablesFor: tablesOf(sides), plain: [] }, [{ ratio: 5 }]).sizes[0],
+		);
+		expect(each?.headMilliseconds).toBe(one?.headMilliseconds);
+		expect(each?.predictedLoss).toBe(0.02);
+		expect(each?.tables.map(({ side }) => side)).toEqual(["input", "output"]);
+		expect(each?.sides).toEqual([
+			{ vocabulary: "table", codings: "separate", predictedLoss: 0.02, otherLoss: 0.03, reason: '"table": a coding for each side' },
+		]);
 	});
 
 	it("takes_one_size_in_bytes", async () => {

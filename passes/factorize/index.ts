@@ -7,15 +7,17 @@ import { INLINE, type Placement, Tensor } from "../../src/ir/tensor.js";
 import { nodeLabel, readers } from "../../src/ir/walk.js";
 import type { Pass, PassContext } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
-import type { Calibration, FactorGroup, Factorized, FactorValue, Located, ModelFile } from "../../src/state.js";
+import type { Calibration, FactorGroup, Factorized, FactorValue, Located, ModelFile, SidesChoice } from "../../src/state.js";
 import type { Role } from "../../src/storage.js";
 import { type CodingSearch, type PlainTable, searchCoding } from "./coding.js";
 import { requireUnfusable, unfuse } from "./embed-layer-norm.js";
+import { type PlannedFile, type PlannedGroup, placesOf, sidesOf } from "./layout.js";
 import { type Factors, rewriteLookup } from "./lookup.js";
 import type { FactorizeOptions } from "./options.js";
-import { type Plan, type PlannedFile, type PlannedGroup, type PlannedVocabulary, placesOf, planFactors, sidesOf } from "./plan.js";
+import { type Plan, type PlannedVocabulary, planFactors } from "./plan.js";
 import { rewriteAsGemm, rewriteAsMatMul } from "./projection.js";
 import { commonScope } from "./readers.js";
+import { comparedSides } from "./sides.js";
 
 export { FACTORIZE_DEFAULTS, type FactorizeOptions, type Size } from "./options.js";
 
@@ -42,7 +44,7 @@ export function factorize(options: FactorizeOptions): Pass<MaybeCalibrated, Fact
 			removeUnused(idle);
 			for (const { value } of plan.chosen.flatMap(({ removed }) => removed)) removeTable(value);
 			const predictedSavedBytes = plan.chosen.reduce((sum, { bytesBefore, bytesAfter }) => sum + bytesBefore - bytesAfter, 0);
-			return { ...state, groups, predictedSavedBytes };
+			return { ...state, groups, sides: choicesOf(plan), predictedSavedBytes };
 		},
 		ensures: (after) => {
 			for (const { vocabulary } of after.groups)
@@ -85,12 +87,17 @@ export function plannedTables(state: Located, options: FactorizeOptions, searche
 	const plan = feasiblePlan(state, { ...options, dtype: "mixed" }, searches);
 	const groups = plan.chosen.flatMap((chosen) => chosen.groups);
 	const savedBytes = plan.chosen.reduce((sum, { bytesBefore, bytesAfter }) => sum + bytesBefore - bytesAfter, 0);
-	return { groups, savedBytes };
+	return { groups, sides: choicesOf(plan), savedBytes };
+}
+
+function choicesOf({ chosen }: Plan): SidesChoice[] {
+	return chosen.flatMap(({ sides }) => sides ?? []);
 }
 
 /** What plain quantizers would make of each vocabulary of a plan's searches, in all places that store it. */
 export function plainTables(searches: readonly CodingSearch[], options: FactorizeOptions): PlainTable[][] {
-	return searches.map(({ vocabulary, plain }) => {
+	const asked = searches.filter(({ plain }) => plain.length > 0);
+	return asked.map(({ vocabulary, plain }) => {
 		const places = placesOf(vocabulary, options);
 		return plain.map((table) => ({ ...table, bytes: table.bytes * places }));
 	});
@@ -110,9 +117,15 @@ export async function codingSearches(
 	const products = engineProducts({ threads });
 	try {
 		const searches: CodingSearch[] = [];
-		const parts = state.vocabularies.flatMap((vocabulary) => sidesOf(vocabulary, options).map(({ side }) => ({ vocabulary, side })));
-		for (const [index, { vocabulary, side }] of parts.entries()) {
+		const parts = state.vocabularies.flatMap((vocabulary) => {
 			const calibration = state.calibrations?.find((held) => held.vocabulary === vocabulary);
+			const planned = sidesOf(vocabulary, options).map(({ side }) => ({ vocabulary, calibration, side, plain }));
+			return [
+				...planned,
+				...comparedSides(vocabulary, options, calibration).map((side) => ({ vocabulary, calibration, side, plain: false })),
+			];
+		});
+		for (const [index, { vocabulary, calibration, side, plain }] of parts.entries()) {
 			const onProgress = (fraction: number) => progress((index + fraction) / parts.length, vocabulary.name);
 			searches.push(await searchCoding(vocabulary, side, calibration, products, { blocks, spacing, seed, signal, onProgress, plain }));
 		}
@@ -160,9 +173,11 @@ function requireWork({ chosen, skipped }: Plan, state: Located): void {
 	throw new DistembError("nothing-to-do", `no vocabulary was found${why}`, { hint: "name the table with --embedding or --head" });
 }
 
-function report({ skipped, notes, chosen }: Plan, context: PassContext): void {
+function report(plan: Plan, context: PassContext): void {
+	const { skipped, notes, chosen } = plan;
 	for (const note of notes) context.log(note);
 	for (const { vocabulary, reason } of skipped) context.log(`"${vocabulary.name}" is left alone: ${reason}`);
+	for (const { reason } of choicesOf(plan)) context.log(reason);
 	for (const { vocabulary, kept } of chosen) {
 		for (const { copy, reader } of kept) {
 			context.log(`"${copy.value.name}" of ${copy.file.name} stays for ${reader}: "${vocabulary.name}" does not shrink by it`);

@@ -1,40 +1,19 @@
 // Decides, before anything is changed, which vocabularies are factorized, in how many groups, and at which ranks.
 import { DistembError } from "../../src/errors.js";
-import type { DType } from "../../src/ir/dtype.js";
 import { distinctBytes } from "../../src/ir/tensor.js";
-import type { Coding, Located, Lookup, ModelFile, Projection, Side, StoredCopy, Vocabulary } from "../../src/state.js";
-import { computeType, isBlockQuantized, type Role, storageOf, storeOf } from "../../src/storage.js";
+import type { Located, ModelFile, SidesChoice, StoredCopy, Vocabulary } from "../../src/state.js";
+import { planCoded } from "./coded.js";
 import { type CodingSearch, MOST_BLOCKS } from "./coding.js";
+import { layout, type PlannedGroup, sidesOf } from "./layout.js";
 import type { FactorizeOptions } from "./options.js";
 import { dataFileBytes, otherReader, PAGE, replacedNodes } from "./readers.js";
-import { type FactorShape, factorBytes, largestRank } from "./size.js";
-
-/** How a projection is written: two Gemms on the shared U, or two MatMuls on transposed factors of its own. */
-export type ProjectionForm = "gemm" | "matmul";
-
-export interface PlannedFile {
-	readonly file: ModelFile;
-	readonly form: ProjectionForm;
-	readonly roles: readonly Role[];
-	readonly lookups: readonly Lookup[];
-	readonly projections: readonly Projection[];
-}
-
-export interface PlannedGroup {
-	readonly vocabulary: Vocabulary;
-	readonly side: Side;
-	readonly rank: number;
-	/** Undefined: all rows and columns alike. */
-	readonly coding: Coding | undefined;
-	readonly compute: "float32" | "float16";
-	readonly files: readonly PlannedFile[];
-	/** Bytes of the factors once stored. */
-	readonly bytes: number;
-}
+import { factorBytes, largestRank } from "./size.js";
 
 export interface PlannedVocabulary {
 	readonly vocabulary: Vocabulary;
 	readonly groups: readonly PlannedGroup[];
+	/** One coding for both sides or one for each, where that was compared. */
+	readonly sides: SidesChoice | undefined;
 	/** Copies that go away, and those that someone else keeps reading. */
 	readonly removed: readonly StoredCopy[];
 	readonly kept: readonly { readonly copy: StoredCopy; readonly reader: string }[];
@@ -71,9 +50,12 @@ export function planFactors(state: Located, options: FactorizeOptions, searches:
 	for (const [index, part] of split.entries()) {
 		const { vocabulary } = part;
 		const own = searches.filter((held) => held.vocabulary === vocabulary);
-		const groups = own.length === 0 ? planGroups(vocabulary, budgets[index], options, notes) : planCoded(own, budgets[index], options);
+		const { groups, sides } =
+			own.length === 0
+				? { groups: planGroups(vocabulary, budgets[index], options, notes), sides: undefined }
+				: planCoded(own, budgets[index], options);
 		const bytesAfter = groups.reduce((sum, group) => sum + group.bytes, 0);
-		const planned = { ...part, groups, bytesAfter };
+		const planned = { ...part, groups, sides, bytesAfter };
 		const reason = reasonToSkip(planned, options);
 		if (reason === undefined) chosen.push(planned);
 		else skipped.push({ vocabulary, reason });
@@ -147,7 +129,10 @@ function budgetsOf(state: Located, split: readonly SplitVocabulary[], options: F
 	const sites = state.vocabularies.reduce((sum, { lookups, projections }) => sum + lookups.length + projections.length, 0);
 	const models = state.files.reduce((sum, { bytes }) => sum + bytes, 0);
 	const data = Math.max(dataFileBytes(state.files), (fileBytes ?? 0) - models);
-	const padded = split.flatMap((part) => part.removed).filter(({ tensors }) => tensors[0]?.placement.kind === "external").length;
+	const padded = split.reduce((sum, { vocabulary, removed }) => {
+		const codings = dtype === "mixed" && vocabulary.lookups.length > 0 && vocabulary.projections.length > 0 ? 2 : 1;
+		return sum + codings * removed.filter(({ tensors }) => tensors[0]?.placement.kind === "external").length;
+	}, 0);
 	const coded = dtype === "mixed" ? (blocks === "auto" ? MOST_BLOCKS : blocks) : 0;
 	const rest = models + data - removed + sites * (BYTES_PER_SITE + coded * BYTES_PER_CODED_BLOCK) + padded * FACTORS_PER_FILE * PAGE;
 	const free = size.targetBytes - rest;
@@ -180,81 +165,6 @@ function planGroups(vocabulary: Vocabulary, budget: number | undefined, options:
 		const rank = Math.min(asked, limit);
 		return { vocabulary, side, rank, coding: undefined, compute, files, bytes: factorBytes(shape, rank) };
 	});
-}
-
-/** In how many places a vocabulary is stored: model files, or data files that several of them share. */
-export function placesOf(vocabulary: Vocabulary, options: FactorizeOptions): number {
-	const side: Side = vocabulary.lookups.length === 0 ? "output" : vocabulary.projections.length === 0 ? "input" : "both";
-	return layout(vocabulary, side, { ...options, dtype: undefined }).shape.files.length;
-}
-
-/**
- * A group for each search, coded in the bytes of the budget; a rank stands for the bytes that factors of it would take as the table is
- * stored. A side without a rank of its own gets what the other leaves.
- */
-function planCoded(searches: readonly CodingSearch[], budget: number | undefined, options: FactorizeOptions): PlannedGroup[] {
-	const parts = searches.map(({ vocabulary, side, within }) => {
-		const { rank } = sidesOf(vocabulary, options).find((own) => own.side === side) ?? {};
-		const { shape, compute, files } = layout(vocabulary, side, { ...options, dtype: undefined });
-		const limit = Math.min(vocabulary.table.rows, vocabulary.table.cols);
-		const fixed = rank === undefined ? undefined : factorBytes(shape, Math.min(rank, limit));
-		return { vocabulary, side, within, compute, files, fixed, places: shape.files.length };
-	});
-	const free = (budget ?? 0) - parts.reduce((sum, { fixed = 0 }) => sum + fixed, 0);
-	return parts.map(({ vocabulary, side, within, compute, files, fixed, places }) => {
-		const bytes = Math.max(0, fixed ?? free);
-		const planned = within(bytes / places);
-		if (planned === undefined) {
-			const what = searches.length === 1 ? "" : `, ${side}`;
-			const hint = "give a smaller --ratio, a larger --rank or a larger --target-size";
-			throw new DistembError("refused", `"${vocabulary.name}"${what} cannot be coded in ${Math.floor(bytes)} bytes`, { hint });
-		}
-		return { vocabulary, side, rank: planned.rank, coding: planned.coding, compute, files, bytes: planned.bytes * places };
-	});
-}
-
-/** The groups of factors that a vocabulary gets; a rank that is undefined follows from the bytes. */
-export function sidesOf(
-	vocabulary: Vocabulary,
-	{ size, inputRank, outputRank }: FactorizeOptions,
-): { side: Side; rank: number | undefined }[] {
-	const input = inputRank ?? size.rank;
-	const output = outputRank ?? size.rank;
-	if (vocabulary.lookups.length === 0) return [{ side: "output", rank: output }];
-	if (vocabulary.projections.length === 0) return [{ side: "input", rank: input }];
-	if (input === output) return [{ side: "both", rank: input }];
-	return [
-		{ side: "input", rank: input },
-		{ side: "output", rank: output },
-	];
-}
-
-function layout(vocabulary: Vocabulary, side: Side, options: FactorizeOptions) {
-	const lookups = side === "output" ? [] : vocabulary.lookups;
-	const projections = side === "input" ? [] : vocabulary.projections;
-	const storage = storageOf(vocabulary.table.stored, options.dtype);
-	const types = [...lookups, ...projections].map(({ dtype }): DType => dtype);
-	const compute = types.every((dtype) => computeType(dtype) === "float16") ? "float16" : "float32";
-	const blocks = isBlockQuantized(storage, options.ops);
-	const files = [...new Set([...lookups, ...projections].map(({ file }) => file))].map((file): PlannedFile => {
-		const own = { lookups: lookups.filter((site) => site.file === file), projections: projections.filter((site) => site.file === file) };
-		const needsGemm = blocks || own.lookups.length > 0 || own.projections.some(({ gemm }) => gemm !== undefined);
-		const form = needsGemm ? "gemm" : "matmul";
-		return { file, form, roles: form === "gemm" ? ["left", "right"] : ["leftT", "rightT"], ...own };
-	});
-	const { rows, cols } = vocabulary.table;
-	const shape: FactorShape = { rows, cols, storage, ops: options.ops, compute, files: rolesPerStore(vocabulary, files) };
-	return { shape, compute, files } as const;
-}
-
-/** Roles in each place that stores factors: a model file, or a data file that several model files share. */
-function rolesPerStore({ copies }: Vocabulary, files: readonly PlannedFile[]): (readonly Role[])[] {
-	const stores = new Map<string, Set<Role>>();
-	for (const { file, roles } of files) {
-		const store = storeOf(file.name, copies.find((copy) => copy.file === file)?.tensors[0]?.placement);
-		stores.set(store, new Set([...(stores.get(store) ?? []), ...roles]));
-	}
-	return [...stores.values()].map((roles) => [...roles]);
 }
 
 function reasonToSkip(planned: PlannedVocabulary, options: FactorizeOptions): string | undefined {

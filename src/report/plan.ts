@@ -1,12 +1,14 @@
 // What `plan` finds: sizes, what they lose by the calibration, and how they would be coded; as an object and as text.
-import type { Calibration } from "../state.js";
+import type { Calibration, Side } from "../state.js";
 import { formatBytes } from "./format.js";
-import type { BlockReport } from "./report.js";
+import type { BlockReport, SidesReport } from "./report.js";
 import { tableLines } from "./table.js";
 
 /** One vocabulary at one size. */
 export interface PlannedTable {
 	readonly vocabulary: string;
+	/** What it serves: lookups, projections, or both. */
+	readonly side: Side;
 	/** Columns that keep any bits in some block. */
 	readonly rank: number;
 	/** Stored bytes, everything included. */
@@ -46,6 +48,8 @@ export interface PlannedSize {
 	/** Time of the projections for one token, once the engine has decoded the table; undefined without projections. */
 	readonly headMilliseconds?: number;
 	readonly tables: readonly PlannedTable[];
+	/** Tied vocabularies, where text told what each side weighs. Absent: there are none. */
+	readonly sides?: readonly SidesReport[];
 }
 
 /** What `plan` found. */
@@ -94,7 +98,12 @@ export function planText(report: PlanReport): string {
 			? "no text: tokens weigh by the order of their ids, and no loss can be predicted; give --data"
 			: `calibrated on ${calibrated.tokens} predicted tokens (${calibrated.source}); the loss is a prediction to second order, without training`;
 	const head = `${input.path}: ${formatBytes(input.bytes)}, vocabulary ${formatBytes(vocabularyBytes)}`;
-	return [head, source, "", ...lines, ...recommendation(sizes)].join("\n");
+	return [head, source, "", ...lines, ...sidesLines(sizes), ...recommendation(sizes)].join("\n");
+}
+
+function sidesLines(sizes: readonly PlannedSize[]): string[] {
+	const lines = sizes.flatMap(({ size, sides = [] }) => sides.map(({ reason }) => `${size}: ${reason}`));
+	return lines.length === 0 ? [] : ["", ...lines];
 }
 
 /** A line for each of what is recommended, with the sizes for which it is. */

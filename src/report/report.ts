@@ -3,7 +3,7 @@
 import { scopePath } from "../ir/walk.js";
 import type { ReportedOption } from "../options.js";
 import type { PassRecord } from "../pass.js";
-import type { Coding, Distillation, Located, Quantized, Reconstruction, Verified, Vocabulary } from "../state.js";
+import type { Coding, Distillation, Located, Quantized, Reconstruction, SidesChoice, Verified, Vocabulary } from "../state.js";
 import type { CompareReport } from "./compare.js";
 import type { DetailsReport } from "./details.js";
 import type { GraphReport } from "./flow.js";
@@ -100,6 +100,30 @@ export interface FactorReport {
 	readonly bins: readonly { readonly name: string; readonly rows: number; readonly relativeError: number }[];
 }
 
+/** How the sides of a tied vocabulary were coded, and why. */
+export interface SidesReport {
+	/** Name of the table. */
+	readonly vocabulary: string;
+	/** One coding for lookups and projections, or one for each. */
+	readonly codings: "shared" | "separate";
+	/** Nats per predicted token that it is predicted to cost, to second order. */
+	readonly predictedLoss: number;
+	/** Likewise of the other way in the same bytes; of separate codings at least. Absent: it does not fit. */
+	readonly otherLoss?: number;
+	/** The same in words. */
+	readonly reason: string;
+}
+
+export function sidesReports(choices: readonly SidesChoice[]): SidesReport[] {
+	return choices.map(({ vocabulary, bytes, predictedLoss, otherLoss, reason }) => ({
+		vocabulary: vocabulary.name,
+		codings: bytes.length === 1 ? "shared" : "separate",
+		predictedLoss,
+		...(otherLoss === undefined ? {} : { otherLoss }),
+		reason,
+	}));
+}
+
 /** Rows that are coded alike: how many columns are rounded to how many values. */
 export interface BlockReport {
 	readonly rows: number;
@@ -150,6 +174,8 @@ export interface CompileReport extends InspectReport {
 	/** The same, predicted from V, d, the rank and the precision alone. */
 	readonly predictedSavedBytes: number;
 	readonly factors: readonly FactorReport[];
+	/** Tied vocabularies in columns of different precision, where text told what each side weighs. Absent: there are none. */
+	readonly sides?: readonly SidesReport[];
 	/** Absent: nothing was trained; the log of the pass says why. */
 	readonly training?: Distillation;
 	/** For each model file. */

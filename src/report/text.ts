@@ -77,6 +77,7 @@ export function compileText(report: CompileReport): string {
 	}
 	lines.push(changeText(report));
 	for (const factor of report.factors) lines.push(factorText(factor, report.vocabularies));
+	for (const { reason } of report.sides ?? []) lines.push(`sides      ${reason}`);
 	for (const verification of report.verification) lines.push(...verificationText(verification));
 	if (report.training !== undefined) lines.push(trainingText(report.training));
 	if (report.quality !== undefined) lines.push(...qualityText(report.quality), "", ...predictionText(report));

@@ -33,7 +33,7 @@ afterAll(() => {
 const runner = (seed = 1): PassRunner => ({ threads: 2, seed, records: [] });
 
 /** The small model with coded factors, in blocks of ids. */
-async function coded(): Promise<Reconstructed> {
+async function coded(ranks: { inputRank?: number; outputRank?: number } = {}): Promise<Reconstructed> {
 	const bundle = openBundle(path.join(FOLDER, "model.onnx"));
 	bundles.push(bundle);
 	const files = bundle.models.map(({ name, open }) => ({ name, path: open.path, model: open.model, bytes: open.source.size }));
@@ -43,7 +43,7 @@ async function coded(): Promise<Reconstructed> {
 		...{ vocabulary, frequency, spread: frequency, gradientMoment: undefined, hiddenMoment: undefined },
 		...{ tokens: 0, counted: 0, source: "id order" as const },
 	}));
-	const options = { ...COMPILE_DEFAULTS, size: { ratio: RATIO }, dtype: "mixed" as const, blocks: 3 };
+	const options = { ...COMPILE_DEFAULTS, size: { ratio: RATIO }, dtype: "mixed" as const, blocks: 3, ...ranks };
 	const sized = await runPass(factorize(options), { ...located, calibrations }, runner());
 	return await runPass(reconstruct({ method: "distemb", calibrations }), sized, runner());
 }
@@ -119,6 +119,17 @@ function bitsOf({ files }: Reconstructed): string {
 }
 
 describe("distill, of a coded table", () => {
+	it("trains_a_coding_for_each_side", async () => {
+		const before = await coded({ inputRank: 2, outputRank: 3 });
+		const starts = before.groups.map(({ values }) => values.map(({ value }) => floats(value)));
+		const options = { corpus: await fixtureCorpus(), method: "distemb", batch: 2, length: 16, steps: 6 } as const;
+		const { groups, distillation } = await runPass(distill(options), before, runner());
+		expect(groups.map(({ side }) => side)).toEqual(["input", "output"]);
+		expect(distillation?.best.validation).toBeLessThan(distillation?.curve[0]?.validation ?? 0);
+		for (const [index, { values }] of groups.entries())
+			for (const [place, { value }] of values.entries()) expect(floats(value)).not.toEqual(starts[index]?.[place]);
+	});
+
 	it("brings_the_rounded_student_nearer_to_the_original", async () => {
 		const { distillation } = await distilled(32);
 		const [first] = distillation?.curve ?? [];

@@ -79,6 +79,7 @@ async function verified(original: string, result: string | Uint8Array, hasVocabu
 		vocabularies: hasVocabulary ? [vocabularyOf(file)] : [],
 		rejected: [],
 		groups: [],
+		sides: [],
 		predictedSavedBytes: 0,
 		reconstructions: [],
 		quantizations: [],
