@@ -1,7 +1,8 @@
-// Two choices that the tool does not offer, measured: a coding of its own for each side of a tied table, and rounding in the metric of each row.
+// Two choices, measured: a coding of its own for each side of a tied table, which is seldom made, and rounding in the metric of each row, which the tool does not offer.
 // usage: node dist/test/bench/choices.js MODEL --train FILE --test FILE [--ratios 8,16,32] [--measured 5120] [--pairs 100] [--tokens N] [--sides] [--rounding]
 import { parseArgs } from "node:util";
 import { searchCoding } from "../../passes/factorize/coding.js";
+import { divide } from "../../passes/factorize/sides.js";
 import { compare } from "../../src/compare.js";
 import { setTensor } from "../../src/ir/edit.js";
 import { fromHalves } from "../../src/ir/halves.js";
@@ -33,9 +34,6 @@ const [model = ""] = positionals;
 const { train = "", test = "" } = options;
 if (model === "" || train === "" || test === "") throw new Error("usage: choices.js MODEL --train FILE --test FILE");
 
-/** Parts of the bytes that the lookups get, of those that are tried. */
-const PARTS = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6];
-
 const SETTINGS = { blocks: "auto", spacing: "fitted", seed: 0, signal: undefined } as const;
 
 const ratios = options.ratios.split(",").map(Number);
@@ -60,13 +58,10 @@ async function sides(): Promise<void> {
 				for (const ratio of ratios) {
 					const bytes = vocabulary.bytes / ratio;
 					const tied = both.within(bytes)?.coding.predictedLoss ?? Number.POSITIVE_INFINITY;
-					const apart = PARTS.map((part) => {
-						const [own, other] = [input.within(bytes * part), output.within(bytes * (1 - part))];
-						return { part, loss: (own?.coding.predictedLoss ?? 1 / 0) + (other?.coding.predictedLoss ?? 1 / 0) };
-					}).reduce((best, one) => (one.loss < best.loss ? one : best));
-					found.push(
-						`| ${vocabulary.name} | ${ratio}× | ${tied.toPrecision(2)} | ${apart.loss.toPrecision(2)} | ${Math.round(100 * apart.part)} % |`,
-					);
+					const { split } = divide(bytes, { search: input, places: 1 }, { search: output, places: 1 }, Number.POSITIVE_INFINITY);
+					if (split === undefined) continue;
+					const part = Math.round((100 * split.input.bytes) / bytes);
+					found.push(`| ${vocabulary.name} | ${ratio}× | ${tied.toPrecision(2)} | ${split.loss.toPrecision(2)} | ${part} % |`);
 				}
 			}
 			await products.close();
