@@ -56,8 +56,8 @@ export type Trained = Pick<Distillation, "curve" | "best" | "stopped" | "rollbac
 
 /** Validations without a better one that end the training. */
 const PATIENCE = 6;
-/** A loss so many times the first is a divergence. */
-const DIVERGED = 3;
+/** A loss so many times the first, and so many nats above, is a divergence: near the original, and when rounding begins, it rises many times. */
+const DIVERGED = { times: 3, nats: 1 } as const;
 /** After so many rollbacks nothing will come of it. */
 const MOST_ROLLBACKS = 8;
 const WARM_UP = 0.03;
@@ -180,7 +180,7 @@ class Loop {
 		const result = await training.step(parts, rate);
 		const { firstLoss = result.loss } = this.facts;
 		this.facts = { ...this.facts, step, tokens: this.facts.tokens + tokens };
-		if (!result.applied || result.loss > DIVERGED * firstLoss) return this.rollBack(result.loss);
+		if (!result.applied || result.loss > DIVERGED.times * firstLoss + DIVERGED.nats) return this.rollBack(result.loss);
 		afterStep();
 		// The first point, before any step, shows what the first step met.
 		const curve =
