@@ -3,7 +3,7 @@ import { DistembError } from "../../src/errors.js";
 import type { Pass, PassContext } from "../../src/pass.js";
 import type { Distilled, Reconstructed } from "../../src/state.js";
 import { type WholeModel, wholeOf } from "../../src/training/whole.js";
-import { fitCoded, keepDropped, ROUNDED_FROM } from "./coded.js";
+import { fitCoded, keepDropped } from "./coded.js";
 import { dataOf, lessonsOf } from "./data.js";
 import { runLoop } from "./loop.js";
 import { DEFAULT_MINUTES, type DistillOptions } from "./options.js";
@@ -92,7 +92,6 @@ async function train(state: Trainee, whole: WholeModel, options: DistillOptions,
 			partsPerStep: plan.parts,
 			validate: ({ batches, seconds }) => student.measure(held.slice(0, batches), seconds),
 			rounds: extent.rounds,
-			beforeStep: (fraction) => student.training.roundSteps(fraction >= ROUNDED_FROM),
 			afterStep: () => {
 				keepZeroRows();
 				keepZeroColumns();

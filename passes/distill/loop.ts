@@ -28,8 +28,6 @@ export interface LoopOptions {
 	readonly validate: (extent: { readonly batches?: number | undefined; readonly seconds?: number | undefined }) => Promise<Validated>;
 	/** Validations in the course of a budget of steps; the most in one of minutes. */
 	readonly rounds: number;
-	/** Called before every step, with the share of the budget that is spent. */
-	readonly beforeStep: (fraction: number) => void;
 	/** Called after every step, on the parameters in place. */
 	readonly afterStep: () => void;
 	readonly rate: number;
@@ -165,8 +163,7 @@ class Loop {
 	}
 
 	private async step(): Promise<void> {
-		const { training, partsPerStep, seed, beforeStep, afterStep } = this.options;
-		beforeStep(this.fraction());
+		const { training, partsPerStep, seed, afterStep } = this.options;
 		const { batches, partOf } = this.phase;
 		const rate = this.rate();
 		const step = this.facts.step + 1;

@@ -28,7 +28,7 @@ export interface Sight {
 	show(values: ReadonlyMap<string, Float32Array>, seen: ReadonlyMap<string, Float32Array>, anew: boolean): void;
 }
 
-/** Rounding steps find anew what a sight keeps after so many steps: it takes several times as long as to go on with it. */
+/** What a sight keeps is found anew after so many steps: that takes several times as long as to go on with it. */
 const KEPT_STEPS = 8;
 
 export interface StepResult {
@@ -92,10 +92,9 @@ export class Training {
 	/** Weighted sums of gradients over the parts of a step; made when a step first has several. */
 	private sums: readonly Float32Array[] | undefined;
 	private readonly sight: Sight | undefined;
-	/** What is fed in place of the parameters in sight, and whether that is what `sight` shows or the parameters; undefined: neither. */
+	/** What is fed in place of the parameters in sight, and how that was shown for the parameters as they are; undefined: not yet. */
 	private readonly seen: ReadonlyMap<string, Float32Array>;
-	private shown: "anew" | "kept" | "exact" | undefined;
-	private isRounding = false;
+	private shown: "anew" | "kept" | undefined;
 	/** Steps since the sight was last shown anew. */
 	private keptFor = KEPT_STEPS;
 
@@ -151,16 +150,9 @@ export class Training {
 		return this.feeds;
 	}
 
-	/** Whether steps from now on read what the sight shows (at first: the parameters themselves). */
-	roundSteps(isRounding: boolean): void {
-		this.isRounding = isRounding;
-	}
-
-	private look(how: "anew" | "kept" | "exact"): void {
-		if (this.sight === undefined || this.shown === how || (how === "kept" && this.shown === "anew")) return;
-		const { parameters } = this;
-		if (how === "exact") for (const [name, array] of this.seen) array.set(parameters.get(name) ?? []);
-		else this.sight.show(parameters, this.seen, how === "anew");
+	private look(how: "anew" | "kept"): void {
+		if (this.sight === undefined || this.shown === how || this.shown === "anew") return;
+		this.sight.show(this.parameters, this.seen, how === "anew");
 		if (how === "anew") this.keptFor = 0;
 		this.shown = how;
 	}
@@ -194,7 +186,7 @@ export class Training {
 	async measure(batch: Feeds, program = 0): Promise<number> {
 		const run = this.runs[program];
 		if (run === undefined) throw new DistembError("internal", `there is no program ${program}`);
-		this.look(!this.isRounding ? "exact" : this.keptFor < KEPT_STEPS ? "kept" : "anew");
+		this.look(this.keptFor < KEPT_STEPS ? "kept" : "anew");
 		await run.session.run({ ...batch, ...run.own }, run.fetches);
 		return this.loss[0] ?? Number.NaN;
 	}
