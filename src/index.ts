@@ -63,4 +63,4 @@ export type {
 	VerificationReport,
 	VocabularyReport,
 } from "./report/report.js";
-export type { CurvePoint, Distillation } from "./state.js";
+export type { CurvePoint, Distillation, Side } from "./state.js";
