@@ -56,6 +56,8 @@ export type Trained = Pick<Distillation, "curve" | "best" | "stopped" | "rollbac
 const PATIENCE = 6;
 /** A loss so many times the first, and so many nats above, is a divergence: near the original, and when rounding begins, it rises many times. */
 const DIVERGED = { times: 3, nats: 1 } as const;
+/** A validation so many times the best is no noise: the rate is too high for a student that is already so near. */
+const WORSE = 1.25;
 /** After so many rollbacks nothing will come of it. */
 const MOST_ROLLBACKS = 8;
 const WARM_UP = 0.03;
@@ -177,7 +179,7 @@ class Loop {
 		const result = await training.step(parts, rate);
 		const { firstLoss = result.loss } = this.facts;
 		this.facts = { ...this.facts, step, tokens: this.facts.tokens + tokens };
-		if (!result.applied || result.loss > DIVERGED.times * firstLoss + DIVERGED.nats) return this.rollBack(result.loss);
+		if (!result.applied || result.loss > DIVERGED.times * firstLoss + DIVERGED.nats) return this.rollBack(`loss ${result.loss.toPrecision(3)}`);
 		afterStep();
 		// The first point, before any step, shows what the first step met.
 		const curve =
@@ -189,12 +191,12 @@ class Loop {
 	}
 
 	/** Back to the best so far, at half the rate from now on. */
-	private rollBack(loss: number): void {
+	private rollBack(why: string): void {
 		const { training, log } = this.options;
 		training.restore(this.best);
 		const { rollbacks, step, best } = this.facts;
 		this.facts = { ...this.facts, rollbacks: rollbacks + 1, stale: 0, lossSum: 0, lossCount: 0 };
-		log(`step ${step}: loss ${loss.toPrecision(3)}; back to step ${best.step} at half the rate`);
+		log(`step ${step}: ${why}; back to step ${best.step} at half the rate`);
 	}
 
 	private rate(): number {
@@ -253,6 +255,7 @@ class Loop {
 			stale: better ? 0 : stale + 1,
 		};
 		this.validatedAt = step;
+		if (validation > WORSE * best.validation) this.rollBack(`validation ${validation.toPrecision(3)}`);
 	}
 
 	/** The first by the clock takes what it can look at in its share of the time; all others look at the same. */

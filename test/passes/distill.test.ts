@@ -128,6 +128,14 @@ describe("distill", () => {
 		expect(await run(2)).not.toBe(first);
 	});
 
+	it("goes_back_to_the_best_at_half_the_rate_when_the_rate_is_too_high_for_a_student_that_is_near", async () => {
+		const run = runner();
+		const { distillation } = await distilled(await reconstructed({ rank: 150 }), { steps: 30, lr: 0.02 }, run);
+		const log = run.records.flatMap(({ log }) => log ?? []);
+		expect(log.filter((line) => /^step \d+: validation [\d.e-]+; back to step \d+ at half the rate$/.test(line)).length).toBeGreaterThan(1);
+		expect(distillation?.best.validation).toBeLessThanOrEqual(distillation?.curve[0]?.validation ?? 0);
+	});
+
 	it("goes_back_to_the_best_at_half_the_rate_when_the_loss_explodes", async () => {
 		const state = await reconstructed();
 		const before = bitsOf(state);
