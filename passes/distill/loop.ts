@@ -179,7 +179,8 @@ class Loop {
 		const result = await training.step(parts, rate);
 		const { firstLoss = result.loss } = this.facts;
 		this.facts = { ...this.facts, step, tokens: this.facts.tokens + tokens };
-		if (!result.applied || result.loss > DIVERGED.times * firstLoss + DIVERGED.nats) return this.rollBack(`loss ${result.loss.toPrecision(3)}`);
+		if (!result.applied || result.loss > DIVERGED.times * firstLoss + DIVERGED.nats)
+			return this.rollBack(`loss ${result.loss.toPrecision(3)}`);
 		afterStep();
 		// The first point, before any step, shows what the first step met.
 		const curve =
