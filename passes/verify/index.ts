@@ -27,8 +27,8 @@ const ALLOWANCE = 300e6;
 /**
  * The pass that runs each file's original and result, one after the other, on inputs made from the graph's signature.
  * A model that the engine cannot run gets a verdict with the reason and no error.
- * @throws DistembError `refused` if a result gives NaN or infinity where the original gives finite numbers; `internal` if it does not
- * load, does not run, or gives other shapes where the original runs
+ * @throws DistembError `refused` if a result gives NaN or infinity where the original gives finite numbers, or cannot run because the model
+ * declares a wrong shape; `internal` if it does not load, does not run for another reason, or gives other shapes where the original runs
  */
 export function verify(options: VerifyOptions): Pass<Quantized, Verified> {
 	return {

@@ -5,12 +5,13 @@ import { quantize } from "../../passes/quantize/index.js";
 import { reconstruct } from "../../passes/reconstruct/index.js";
 import { checkModel } from "../../src/ir/check.js";
 import { setTensor } from "../../src/ir/edit.js";
+import type { Model } from "../../src/ir/graph.js";
 import { parseModel } from "../../src/ir/parse.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
 import { runPass } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import type { Feeds } from "../../src/runtime/session.js";
-import type { Calibration, Located } from "../../src/state.js";
+import type { Calibration, Located, Reconstructed } from "../../src/state.js";
 import { difference, floats, int64s, locatedModel, outputsOf, runner, type Truth, valueNamed } from "./support.js";
 
 export const V = 3000;
@@ -111,4 +112,25 @@ export async function convert(held: Case) {
 		found,
 		distance: difference(expected, found),
 	};
+}
+
+/** Bytes of the tensors that a coded `table` is stored in. */
+export function storedBytes({ graph }: Model): number {
+	return graph.initializers
+		.filter(({ name }) => /^table\.[\w.]+$/.test(name))
+		.reduce((sum, { tensor }) => sum + (tensor?.byteLength ?? 0), 0);
+}
+
+/** Gives `original` the tables that its sides are encoded as: lookups read "table", projections "other". */
+export async function putEncodedSides(original: Model, { groups }: Reconstructed): Promise<void> {
+	const products = engineProducts({ threads: 1 });
+	for (const [index, group] of groups.entries()) {
+		if (group.coding === undefined) throw new Error("a side is not coded");
+		const encoded = await encodeCoded(group, group.coding, { refit: true, products, signal: undefined });
+		const { rows, cols } = group.vocabulary.table;
+		const shape = { rows, inner: group.rank, columns: cols };
+		const table = await products.multiply(encoded.left(0, rows), encoded.right, shape, new Float32Array(rows * cols));
+		setTensor(valueNamed(original, index === 0 ? "table" : "other"), float32Tensor(table, [rows, cols]));
+	}
+	await products.close();
 }

@@ -1,18 +1,14 @@
 // Tables of columns of different precision: what is emitted computes what was encoded, in the bytes that were predicted.
 import { describe, expect, it } from "vitest";
 import { factorize } from "../../passes/factorize/index.js";
-import { encodeCoded } from "../../passes/quantize/coded.js";
 import { quantize } from "../../passes/quantize/index.js";
 import { reconstruct } from "../../passes/reconstruct/index.js";
 import { checkModel } from "../../src/ir/check.js";
-import { setTensor } from "../../src/ir/edit.js";
 import { parseModel } from "../../src/ir/parse.js";
-import { float32Tensor } from "../../src/ir/tensor.js";
 import { decodedForm } from "../../src/linalg/coding.js";
 import { runPass } from "../../src/pass.js";
-import { engineProducts } from "../../src/runtime/products.js";
-import { type Case, calibrationOf, convert, D, GEMM, IDS, TIED, TRUTH, V } from "./coded-support.js";
-import { difference, floats, int64s, locatedModel, outputsOf, runner, valueNamed } from "./support.js";
+import { type Case, calibrationOf, convert, D, GEMM, IDS, putEncodedSides, storedBytes, TIED, TRUTH, V } from "./coded-support.js";
+import { difference, floats, int64s, locatedModel, outputsOf, runner } from "./support.js";
 
 describe("a coded table", () => {
 	it.each([
@@ -110,9 +106,7 @@ describe("a coded table", () => {
 	it.each([1.5, 3, 5])("takes_the_predicted_bytes_at_%f", async (ratio) => {
 		const { quantized, factorized, model } = await convert({ text: TIED(), ratio });
 		const before = V * D * 4;
-		const after = model.graph.initializers
-			.filter(({ name }) => /^table\.[\w.]+$/.test(name))
-			.reduce((sum, { tensor }) => sum + (tensor?.byteLength ?? 0), 0);
+		const after = storedBytes(model);
 		expect(after).toBe(quantized.quantizations[0]?.bytes);
 		expect(factorized.predictedSavedBytes).toBe(before - after);
 		expect(after).toBeLessThanOrEqual(before / ratio);
@@ -138,15 +132,7 @@ describe("a coded table", () => {
 		const factorized = await runPass(factorize(asked), { ...located, calibrations }, records);
 		expect(factorized.groups.map(({ side }) => side)).toEqual(["input", "output"]);
 		const reconstructed = await runPass(reconstruct({ method: "distemb", calibrations }), factorized, records);
-		const products = engineProducts({ threads: 1 });
-		for (const [index, group] of reconstructed.groups.entries()) {
-			if (group.coding === undefined) throw new Error("a side is not coded");
-			const encoded = await encodeCoded(group, group.coding, { refit: true, products, signal: undefined });
-			const shape = { rows: V, inner: group.rank, columns: D };
-			const table = await products.multiply(encoded.left(0, V), encoded.right, shape, new Float32Array(V * D));
-			setTensor(valueNamed(original, index === 0 ? "table" : "other"), float32Tensor(table, [V, D]));
-		}
-		await products.close();
+		await putEncodedSides(original, reconstructed);
 		const { quantizations } = await runPass(quantize({ ops: "standard", dtype: "mixed" }), reconstructed, records);
 		for (const [index, rank] of [2, 6].entries()) {
 			const { bytes = 0 } = quantizations[index] ?? {};

@@ -3,7 +3,6 @@ import { describe, expect, it } from "vitest";
 import type { PlannedCoding } from "../../passes/factorize/coding.js";
 import { type FactorizeOptions, factorize } from "../../passes/factorize/index.js";
 import { comparedSides, divide, type StoredSearch } from "../../passes/factorize/sides.js";
-import { encodeCoded } from "../../passes/quantize/coded.js";
 import { quantize } from "../../passes/quantize/index.js";
 import { reconstruct } from "../../passes/reconstruct/index.js";
 import { checkModel } from "../../src/ir/check.js";
@@ -12,9 +11,8 @@ import { parseModel } from "../../src/ir/parse.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
 import { runPass } from "../../src/pass.js";
 import { normal } from "../../src/random.js";
-import { engineProducts } from "../../src/runtime/products.js";
 import type { Calibration, Located } from "../../src/state.js";
-import { calibrationOf, TIED as tied } from "./coded-support.js";
+import { calibrationOf, putEncodedSides, TIED as tied } from "./coded-support.js";
 import { difference, fileOf, int64s, located, locatedModel, outputsOf, runner, type Truth, valueNamed, vocabularyOf } from "./support.js";
 
 /** Losses that fall to a half with every `half` bytes, in steps of 7 bytes. */
@@ -149,15 +147,7 @@ describe("the sides of a tied table", () => {
 			);
 			expect(choice?.predictedLoss).toBeLessThan(0.5 * (choice?.otherLoss ?? 0));
 			const reconstructed = await runPass(reconstruct({ method: "distemb", calibrations }), factorized, records);
-			const products = engineProducts({ threads: 1 });
-			for (const [index, group] of reconstructed.groups.entries()) {
-				if (group.coding === undefined) throw new Error("a side is not coded");
-				const encoded = await encodeCoded(group, group.coding, { refit: true, products, signal: undefined });
-				const shape = { rows: V, inner: group.rank, columns: D };
-				const table = await products.multiply(encoded.left(0, V), encoded.right, shape, new Float32Array(V * D));
-				setTensor(valueNamed(original, index === 0 ? "table" : "other"), float32Tensor(table, [V, D]));
-			}
-			await products.close();
+			await putEncodedSides(original, reconstructed);
 			const { quantizations } = await runPass(quantize({ ops, dtype: "mixed" }), reconstructed, records);
 			expect(quantizations.map(({ bytes }) => bytes)).toEqual(choice?.bytes);
 			expect(quantizations.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThanOrEqual(V * D);
