@@ -9,6 +9,7 @@ import type { Checkpoint, CheckpointFacts, CheckpointStore } from "../../src/tra
 import { type Phase, phaseAt } from "./phases.js";
 import { arraysOf, snapshotsOf } from "./snapshots.js";
 import { ROUNDS, VALIDATION_SHARE } from "./validation.js";
+import { isDivergence, isHopeless, isOnPlateau, isStale, isWorse } from "./watch.js";
 
 /** A phase with what it reads and trains. */
 export interface LoopPhase extends Phase {
@@ -52,14 +53,6 @@ export interface Validated {
 
 export type Trained = Pick<Distillation, "curve" | "best" | "stopped" | "rollbacks" | "tokens">;
 
-/** Validations without a better one that end the training. */
-const PATIENCE = 6;
-/** A loss so many times the first, and so many nats above, is a divergence: near the original, and when rounding begins, it rises many times. */
-const DIVERGED = { times: 3, nats: 1 } as const;
-/** A validation so many times the best is no noise: the rate is too high for a student that is already so near. */
-const WORSE = 1.25;
-/** After so many rollbacks nothing will come of it. */
-const MOST_ROLLBACKS = 8;
 const WARM_UP = 0.03;
 /** A schedule by the clock has so many ticks. */
 const TICKS = 10_000;
@@ -97,6 +90,7 @@ class Loop {
 			step: 0,
 			tokens: 0,
 			rollbacks: 0,
+			plateaus: 0,
 			firstLoss: undefined,
 			lossSum: 0,
 			lossCount: 0,
@@ -134,7 +128,7 @@ class Loop {
 			if (stopped !== undefined || isOver || this.isValidationDue()) {
 				await this.validate(this.rate());
 				if (isOver) this.enter(this.facts.phase + 1);
-				else stopped ??= this.isOnPlateau() ? "plateau" : undefined;
+				else stopped ??= this.isLast && isOnPlateau(this.facts.stale) ? "plateau" : undefined;
 			}
 			if (this.isCheckpointDue()) await this.save();
 		}
@@ -160,8 +154,8 @@ class Loop {
 	}
 
 	/** Only what comes last may end the training before its time. */
-	private isOnPlateau(): boolean {
-		return this.facts.stale >= PATIENCE && this.facts.phase === this.options.phases.length - 1;
+	private get isLast(): boolean {
+		return this.facts.phase === this.options.phases.length - 1;
 	}
 
 	private async step(): Promise<void> {
@@ -179,8 +173,7 @@ class Loop {
 		const result = await training.step(parts, rate);
 		const { firstLoss = result.loss } = this.facts;
 		this.facts = { ...this.facts, step, tokens: this.facts.tokens + tokens };
-		if (!result.applied || result.loss > DIVERGED.times * firstLoss + DIVERGED.nats)
-			return this.rollBack(`loss ${result.loss.toPrecision(3)}`);
+		if (!result.applied || isDivergence(result.loss, firstLoss)) return this.rollBack(`loss ${result.loss.toPrecision(3)}`);
 		afterStep();
 		// The first point, before any step, shows what the first step met.
 		const curve =
@@ -200,13 +193,20 @@ class Loop {
 		log(`step ${step}: ${why}; back to step ${best.step} at half the rate`);
 	}
 
+	/** On from here at half the rate. */
+	private slowDown(): void {
+		const { plateaus, stale, step, best } = this.facts;
+		this.facts = { ...this.facts, plateaus: plateaus + 1 };
+		this.options.log(`step ${step}: none of ${stale} validations is better than step ${best.step}; on at half the rate`);
+	}
+
 	private rate(): number {
 		const { rate, steps, phases } = this.options;
 		const { phase, within } = phaseAt(phases, this.fraction());
 		// At the end of a phase, which is validated in it, its rate has come down.
 		const done = phase > this.facts.phase ? 1 : within;
 		const schedule = { rate, steps: steps === undefined ? TICKS : Math.ceil(steps * this.phase.share), warmUp: WARM_UP, end: 0 };
-		return rateAt(schedule, done * schedule.steps + 1) / 2 ** this.facts.rollbacks;
+		return rateAt(schedule, done * schedule.steps + 1) / 2 ** (this.facts.rollbacks + this.facts.plateaus);
 	}
 
 	private fraction(): number {
@@ -220,7 +220,7 @@ class Loop {
 
 	private stopReason(): Stopped | undefined {
 		const { steps = Number.POSITIVE_INFINITY, minutes = Number.POSITIVE_INFINITY } = this.options;
-		if (this.facts.rollbacks >= MOST_ROLLBACKS) return "diverged";
+		if (isHopeless(this.facts.rollbacks)) return "diverged";
 		if (this.facts.step >= steps) return "steps";
 		return this.seconds() >= 60 * minutes ? "minutes" : undefined;
 	}
@@ -256,7 +256,8 @@ class Loop {
 			stale: better ? 0 : stale + 1,
 		};
 		this.validatedAt = step;
-		if (validation > WORSE * best.validation) this.rollBack(`validation ${validation.toPrecision(3)}`);
+		if (isWorse(validation, best.validation)) this.rollBack(`validation ${validation.toPrecision(3)}`);
+		else if (isStale(this.facts.stale)) this.slowDown();
 	}
 
 	/** The first by the clock takes what it can look at in its share of the time; all others look at the same. */

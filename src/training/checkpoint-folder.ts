@@ -24,7 +24,7 @@ export const CHECKPOINT_NAME = "checkpoint.safetensors";
 export const checkpointPath = (output: string): string => `${output}.checkpoint`;
 
 /** Raised when fields of the facts change their meaning. */
-const VERSION = 2;
+const VERSION = 3;
 
 /**
  * Keeps checkpoints in `folder`.
@@ -90,6 +90,7 @@ const COUNTS = [
 	"batch",
 	"tokens",
 	"rollbacks",
+	"plateaus",
 	"lossCount",
 	"stale",
 ] as const satisfies readonly (keyof CheckpointFacts)[];

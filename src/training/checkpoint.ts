@@ -20,6 +20,8 @@ export interface CheckpointFacts {
 	readonly seconds: number;
 	readonly tokens: number;
 	readonly rollbacks: number;
+	/** Times that the rate was halved because nothing improved. */
+	readonly plateaus: number;
 	/** Of the phase's first step; undefined before it. */
 	readonly firstLoss: number | undefined;
 	/** Sum over the steps since the last point of the curve. */

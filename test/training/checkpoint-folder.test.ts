@@ -21,6 +21,7 @@ const FACTS: CheckpointFacts = {
 	seconds: 3.5,
 	tokens: 768,
 	rollbacks: 1,
+	plateaus: 0,
 	firstLoss: 2.25,
 	lossSum: 4.5,
 	lossCount: 2,
