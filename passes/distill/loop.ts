@@ -21,7 +21,7 @@ export interface LoopPhase extends Phase {
 }
 
 export interface LoopOptions {
-	readonly training: Training;
+	readonly training: Pick<Training, "begin" | "step" | "steps" | "parameters" | "kept" | "snapshot" | "restore">;
 	/** At least one. Each begins with the best of the one before, with a rate and moments of its own. */
 	readonly phases: readonly LoopPhase[];
 	readonly partsPerStep: number;

@@ -6,7 +6,7 @@ import type { Checkpoint } from "../../src/training/checkpoint.js";
 const KINDS = ["values", "mean", "square"] as const;
 
 /** What is being trained now, and as it was at its best. */
-export function arraysOf(training: Training, best: Snapshot): ReadonlyMap<string, Float32Array> {
+export function arraysOf(training: Pick<Training, "parameters" | "snapshot">, best: Snapshot): ReadonlyMap<string, Float32Array> {
 	const arrays = new Map<string, Float32Array>();
 	const names = [...training.parameters.keys()];
 	for (const [prefix, { states, kept, keptFor }] of [
@@ -22,7 +22,10 @@ export function arraysOf(training: Training, best: Snapshot): ReadonlyMap<string
 }
 
 /** @throws DistembError `input` if the checkpoint lacks a parameter or has it in another size */
-export function snapshotsOf({ arrays, facts }: Checkpoint, training: Training): { readonly now: Snapshot; readonly best: Snapshot } {
+export function snapshotsOf(
+	{ arrays, facts }: Checkpoint,
+	training: Pick<Training, "parameters" | "kept">,
+): { readonly now: Snapshot; readonly best: Snapshot } {
 	const read = (prefix: string, step: number): Snapshot => {
 		const of = (name: string, length: number) => {
 			const array = arrays.get(`${prefix}/${name}`);

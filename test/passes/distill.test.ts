@@ -142,18 +142,6 @@ describe("distill", () => {
 		expect(distillation?.best.validation).toBeLessThanOrEqual(distillation?.curve[0]?.validation ?? 0);
 	});
 
-	it("goes_on_at_half_the_rate_where_nothing_improves_and_ends_if_that_helps_as_little", async () => {
-		const run = runner();
-		// Too small a rate to change a number: no validation is better than the first.
-		const { distillation } = await distilled(await reconstructed(), { steps: 72, lr: 1e-12, batch: 16, length: 64 }, run);
-		const { curve = [], stopped, best } = distillation ?? {};
-		const slower = run.records.flatMap(({ log }) => log ?? []).filter((line) => line.endsWith("; on at half the rate"));
-		expect(slower.map((line) => /none of (\d+)/.exec(line)?.[1])).toEqual(["4", "8"]);
-		expect({ stopped, best: best?.step, validations: curve.length }).toEqual({ stopped: "plateau", best: 0, validations: 13 });
-		const [before, after] = [curve[4], curve[5]].map((point) => point?.rate ?? Number.NaN) as [number, number];
-		expect(after).toBeLessThan(0.5 * before);
-	});
-
 	it("goes_back_to_the_best_at_half_the_rate_when_the_loss_explodes", async () => {
 		const state = await reconstructed();
 		const before = bitsOf(state);
