@@ -31,7 +31,8 @@ export interface LoopOptions {
 	readonly rounds: number;
 	/** Called after every step, on the parameters in place. */
 	readonly afterStep: () => void;
-	readonly rate: number;
+	/** The highest, for a student whose first validation is `first`. */
+	readonly rate: (first: number) => number;
 	readonly steps: number | undefined;
 	readonly minutes: number | undefined;
 	readonly seed: number;
@@ -201,7 +202,8 @@ class Loop {
 	}
 
 	private rate(): number {
-		const { rate, steps, phases } = this.options;
+		const { steps, phases } = this.options;
+		const rate = this.options.rate(this.facts.curve[0]?.validation ?? Number.POSITIVE_INFINITY);
 		const { phase, within } = phaseAt(phases, this.fraction());
 		// At the end of a phase, which is validated in it, its rate has come down.
 		const done = phase > this.facts.phase ? 1 : within;

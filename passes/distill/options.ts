@@ -54,6 +54,8 @@ export interface DistillOptions {
 export interface Recipe {
 	readonly weights: LossWeights;
 	readonly rate: number;
+	/** Lower where the student is near the original from the start, see {@link rateFrom}. */
+	readonly adapts: boolean;
 	readonly normRate: number;
 	readonly weightRate: number;
 	readonly train: TrainedSet;
@@ -67,6 +69,7 @@ export const DEFAULT_MINUTES = 10;
 const DISTEMB: Recipe = {
 	weights: { kl: 1, crossEntropy: 0, states: 0, embedding: 0.5, temperature: 1 },
 	rate: 1e-3,
+	adapts: true,
 	normRate: 0.1,
 	weightRate: 0.1,
 	train: "all",
@@ -80,6 +83,7 @@ const DISTEMB: Recipe = {
 const PAPER: Recipe = {
 	weights: { kl: 0, crossEntropy: 1, states: 0, embedding: 1, temperature: 1 },
 	rate: 1e-3,
+	adapts: false,
 	normRate: 0.3,
 	weightRate: 0.3,
 	train: "all",
@@ -92,7 +96,16 @@ export function recipeOf({ method, lr, train, weights }: DistillOptions, kind: T
 	return {
 		...recipe,
 		rate: lr ?? recipe.rate,
+		adapts: lr === undefined && recipe.adapts && kind !== "encoder",
 		train: train ?? recipe.train,
 		weights: { ...recipe.weights, ...(kind === "encoder" ? { states: 1 } : {}), ...weights },
 	};
+}
+
+/** Divergence from which on the whole rate is right, in nats. */
+const FAR = 1;
+
+/** The highest learning rate for a student that starts `first` nats from the original. */
+export function rateFrom({ rate, adapts }: Pick<Recipe, "rate" | "adapts">, first: number): number {
+	return adapts && first < FAR ? rate * (first / FAR) ** 0.5 : rate;
 }

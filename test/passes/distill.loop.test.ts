@@ -49,7 +49,7 @@ async function run(validations: readonly number[], lossAt: (step: number) => num
 		validate: async () => ({ mean: validations[Math.min(turn++, validations.length - 1)] ?? Number.NaN, batches: 1 }),
 		rounds: 24,
 		afterStep: () => {},
-		rate: 1,
+		rate: () => 1,
 		steps: 24,
 		minutes: undefined,
 		seed: 0,

@@ -31,12 +31,13 @@ describe("sizesOf", () => {
 		});
 	});
 
-	it("gives_translators_several_lengths_up_to_the_longest", () => {
+	it("gives_translators_several_lengths_up_to_the_longest_with_about_as_many_tokens", () => {
 		const { shapes } = sizesOf(wholeOf("translator"), corpusOf(undefined), { ...options, batch: 8, length: 40 });
 		expect(shapes).toEqual([
-			{ batch: 8, length: 16 },
-			{ batch: 8, length: 32 },
-			{ batch: 4, length: 40 },
+			{ batch: 16, length: 12 },
+			{ batch: 10, length: 20 },
+			{ batch: 7, length: 28 },
+			{ batch: 5, length: 40 },
 		]);
 	});
 
