@@ -194,11 +194,13 @@ class Loop {
 		log(`step ${step}: ${why}; back to step ${best.step} at half the rate`);
 	}
 
-	/** On from here at half the rate. */
+	/** On from here at half the rate; if no step of this phase has helped, from its start. */
 	private slowDown(): void {
-		const { plateaus, stale, step, best } = this.facts;
+		const { plateaus, step, best } = this.facts;
+		if (best.updates === 0) this.options.training.restore(this.best);
 		this.facts = { ...this.facts, plateaus: plateaus + 1 };
-		this.options.log(`step ${step}: none of ${stale} validations is better than step ${best.step}; on at half the rate`);
+		const how = best.updates === 0 ? "back to it" : "on";
+		this.options.log(`step ${step}: nothing better since step ${best.step}; ${how} at half the rate`);
 	}
 
 	private rate(): number {
@@ -259,7 +261,7 @@ class Loop {
 		};
 		this.validatedAt = step;
 		if (isWorse(validation, best.validation)) this.rollBack(`validation ${validation.toPrecision(3)}`);
-		else if (isStale(this.facts.stale)) this.slowDown();
+		else if (isStale(this.facts.stale, best.updates)) this.slowDown();
 	}
 
 	/** The first by the clock takes what it can look at in its share of the time; all others look at the same. */

@@ -49,7 +49,8 @@ export async function planOf(
 		state.files.filter((file) => !whole.files.includes(file)),
 	);
 	const head = headOf(state, whole);
-	const recipe = allowed(recipeOf(options, whole.kind), sharing, context);
+	const isCoded = state.groups.some(({ coding }) => coding !== undefined);
+	const recipe = allowed(recipeOf(options, whole.kind, isCoded), sharing, context);
 	const isAlone = isHeadAlone(state, whole, head, options, context);
 	const phases = isAlone ? phasesOf({ ...recipe, train: "head" }, undefined, true) : phasesOf(recipe, options.phases, head !== undefined);
 	const rows = await rowSourcesOf(state, recipe, corpus, context);

@@ -23,9 +23,13 @@ export function isWorse(validation: number, best: number): boolean {
 	return validation > WORSE * best;
 }
 
-/** Goes on at half the rate: where a rate no longer helps, a lower one mostly does. @param stale validations since the last that was better */
-export function isStale(stale: number): boolean {
-	return stale > 0 && stale % PATIENCE === 0 && !isOnPlateau(stale);
+/**
+ * The rate no longer helps: a lower one mostly does. One that has never helped is known by the first validation.
+ * @param stale validations since the last that was better
+ * @param updates steps that the best is away from the start
+ */
+export function isStale(stale: number, updates: number): boolean {
+	return stale > 0 && stale % (updates === 0 ? 1 : PATIENCE) === 0 && !isOnPlateau(stale);
 }
 
 export function isOnPlateau(stale: number): boolean {

@@ -75,21 +75,32 @@ describe("the course of a training", () => {
 	});
 
 	it("goes_on_at_half_the_rate_where_nothing_improves_and_ends_if_that_helps_as_little", async () => {
-		const { stopped, best, rates, log, value, rollbacks } = await run([1, 1.1]);
-		expect({ stopped, best: best.step, value, rollbacks }).toEqual({ stopped: "plateau", best: 0, value: 0, rollbacks: 0 });
+		const { stopped, best, rates, log, value, rollbacks } = await run([1, 0.9, 1]);
+		expect({ stopped, best: best.step, value, rollbacks }).toEqual({ stopped: "plateau", best: 1, value: 1, rollbacks: 0 });
 		expect(log).toEqual([
-			"step 4: none of 4 validations is better than step 0; on at half the rate",
-			"step 8: none of 8 validations is better than step 0; on at half the rate",
+			"step 5: nothing better since step 1; on at half the rate",
+			"step 9: nothing better since step 1; on at half the rate",
 		]);
 		const plain = await schedule();
-		expect(rates).toEqual(plain.slice(0, 12).map((rate, index) => rate / 2 ** Math.floor(index / 4)));
+		expect(rates).toEqual(plain.slice(0, 13).map((rate, index) => rate / 2 ** Math.max(0, Math.floor((index - 1) / 4))));
 	});
 
 	it("stays_at_half_the_rate_when_that_has_helped", async () => {
-		const { stopped, best, rates } = await run([1, 1.1, 1.1, 1.1, 1.1, ...Array.from({ length: 20 }, (_, index) => 0.9 - index / 100)]);
+		const { stopped, best, rates } = await run([1, 0.9, 1, 1, 1, 1, ...Array.from({ length: 19 }, (_, index) => 0.8 - index / 100)]);
 		expect({ stopped, best: best.step }).toEqual({ stopped: "steps", best: 24 });
 		const plain = await schedule();
-		expect(rates).toEqual(plain.map((rate, index) => (index < 4 ? rate : rate / 2)));
+		expect(rates).toEqual(plain.map((rate, index) => (index < 5 ? rate : rate / 2)));
+	});
+
+	it("begins_anew_at_half_the_rate_until_a_first_validation_is_better", async () => {
+		const { best, rates, log, value } = await run([1, 1.1, 1.01, ...Array.from({ length: 22 }, (_, index) => 0.9 - index / 100)]);
+		expect(log).toEqual([
+			"step 1: nothing better since step 0; back to it at half the rate",
+			"step 2: nothing better since step 0; back to it at half the rate",
+		]);
+		expect({ best: best.step, value }).toEqual({ best: 24, value: 22 });
+		const plain = await schedule();
+		expect(rates).toEqual(plain.map((rate, index) => rate / 2 ** Math.min(2, index)));
 	});
 
 	it("goes_back_at_half_the_rate_when_a_validation_is_a_quarter_worse_than_the_best", async () => {
