@@ -1,16 +1,10 @@
 // Takes composite operators apart into operators that have rules, in the training graph only.
 import { addNode, removeNode } from "../ir/edit.js";
 import type { Node, Value } from "../ir/graph.js";
-import {
-	attention,
-	attentionOfOrt,
-	groupQueryAttention,
-	multiHeadAttention,
-	rotaryEmbedding,
-	rotaryEmbeddingOfOrt,
-} from "./decompose/attention.js";
+import { attention, attentionOfOrt, multiHeadAttention, rotaryEmbedding, rotaryEmbeddingOfOrt } from "./decompose/attention.js";
 import { embedLayerNormalization, sequenceAt } from "./decompose/embedding.js";
 import { fusedGemm } from "./decompose/fused.js";
+import { groupQueryAttention } from "./decompose/group-query.js";
 import { gru, lstm } from "./decompose/recurrent.js";
 import type { Ops } from "./ops.js";
 import { RuleContext, Unsupported } from "./rule.js";
@@ -20,7 +14,7 @@ import { operatorOf } from "./rules.js";
 export type Decomposition = (context: RuleContext) => readonly (Value | undefined)[];
 
 /**
- * Replaces every node of the table whose use it covers; the others stay, and the sweep reports them as missing.
+ * Replaces every node of the table whose use it covers; the others stay, and the sweep reports them as missing and why.
  * The results keep their names.
  */
 export function decompose(ops: Ops): void {
@@ -38,11 +32,15 @@ function replace(ops: Ops, node: Node, decomposition: Decomposition): void {
 	try {
 		results = decomposition(new RuleContext(node, ops.at(label, node), []));
 	} catch (error) {
-		if (error instanceof Unsupported) return;
-		throw error;
+		if (!(error instanceof Unsupported)) throw error;
+		ops.keep(node, error.message);
+		return;
 	}
-	const used = node.outputs.map((output) => output !== undefined && output.uses.size > 0);
-	if (used.some((isUsed, index) => isUsed && results[index] === undefined)) return;
+	const unmade = node.outputs.findIndex((output, index) => output !== undefined && output.uses.size > 0 && results[index] === undefined);
+	if (unmade >= 0) {
+		ops.keep(node, `output ${unmade} ("${node.outputs[unmade]?.name}") of ${operatorOf(node)} is read`);
+		return;
+	}
 	for (const [index, output] of node.outputs.entries()) {
 		const result = results[index];
 		if (output !== undefined && result !== undefined) addNode(ops.graph, { opType: "Identity", inputs: [result], outputs: [output] }, node);

@@ -20,6 +20,8 @@ interface Shared {
 	readonly facts: Map<Value, Facts>;
 	readonly constants: Map<string, Value>;
 	readonly byHand: Map<Value, HandGradient>;
+	/** Nodes that could not be taken apart → why. */
+	readonly kept: Map<Node, string>;
 }
 
 export interface OutputSpec {
@@ -139,5 +141,14 @@ export class Emitter {
 
 	handGradientOf(value: Value): HandGradient | undefined {
 		return this.shared.byHand.get(value);
+	}
+
+	/** Notes why `node`, which has no rule itself, was not taken apart into operators that have: the sweep says so. */
+	keep(node: Node, why: string): void {
+		this.shared.kept.set(node, why);
+	}
+
+	whyKept(node: Node): string | undefined {
+		return this.shared.kept.get(node);
 	}
 }

@@ -28,7 +28,7 @@ export interface Range {
 export class Ops extends Emitter {
 	/** Nodes go to the end of `graph`, or before `before`; facts of `graph`'s values are read from and added to `facts`. */
 	static on(graph: Graph, facts: Map<Value, Facts>, base = "training", before?: Node): Ops {
-		return new Ops({ graph, facts, constants: new Map(), byHand: new Map() }, base, before);
+		return new Ops({ graph, facts, constants: new Map(), byHand: new Map(), kept: new Map() }, base, before);
 	}
 
 	/** The same graph and facts, with other names or another place for new nodes. */

@@ -119,7 +119,7 @@ class Sweep {
 		const entry = this.entry(node);
 		if (entry?.kind === "stop") return;
 		const unusable = outputs.findIndex((gradient, index) => gradient !== undefined && !covers(entry, index));
-		if (entry === undefined) this.report(node, `there is no rule for ${operatorOf(node)}`);
+		if (entry === undefined) this.report(node, this.ops.whyKept(node) ?? `there is no rule for ${operatorOf(node)}`);
 		else if (unusable >= 0) this.report(node, `the rule for ${operatorOf(node)} takes no gradient of output ${unusable}`);
 		else this.apply(node, entry, outputs);
 	}

@@ -47,12 +47,14 @@ const DIRECTIONS = 8;
 
 export interface CheckedParameter {
 	readonly name: string;
-	/** Largest difference between derivative and difference quotient, relative to the largest of either. */
+	/** Largest difference between derivative and difference quotient (or between two results), relative to the largest of either. */
 	readonly error: number;
 }
 
 export interface Checked {
 	readonly parameters: readonly CheckedParameter[];
+	/** Per float output of the graph: how far the training graph is from the graph as it was written. */
+	readonly outputs: readonly CheckedParameter[];
 	readonly result: SweepResult;
 }
 
@@ -66,10 +68,17 @@ export function modelOf({ graph, opset = 18, precision = "float64" }: GradientCa
 	return parseModel(text.replace(/\bT\[/g, `${precision}[`), { seed: 1 });
 }
 
+export interface CheckOptions {
+	/** Another table of rules, another way to take nodes apart: for tests of the checker. */
+	readonly rules?: Rules;
+	readonly decompose?: (ops: Ops) => void;
+	readonly seed?: number;
+}
+
 /** Runs the check; the caller compares the errors with a tolerance. */
-export async function checkGradients(given: GradientCase, options: { rules?: Rules; seed?: number } = {}): Promise<Checked> {
+export async function checkGradients(given: GradientCase, options: CheckOptions = {}): Promise<Checked> {
 	const { precision = "float64" } = given;
-	const { seed = 7, rules } = options;
+	const { seed = 7 } = options;
 	const model = modelOf(given);
 	const feeds = feedsOf(model, given, seed);
 	const weights = new Map<string, Float64Array>();
@@ -80,12 +89,13 @@ export async function checkGradients(given: GradientCase, options: { rules?: Rul
 			const random = normal(seedFor(seed, `weight ${name}`));
 			if (dtype === precision) weights.set(name, Float64Array.from({ length: data.length }, random));
 		}
-		const analytic = await analyticGradients(model, given, feeds, weights, rules);
+		const analytic = await analyticGradients(model, given, feeds, weights, options);
 		const parameters: CheckedParameter[] = [];
 		for (const [name, gradient] of analytic.gradients) {
 			parameters.push({ name, error: await errorOf({ forward, feeds, weights, name, gradient, step: STEP[precision], seed }) });
 		}
-		return { parameters, result: analytic.result };
+		const compared = [...weights.keys()].map((name) => ({ name, error: difference(analytic.outputs[name], outputs[name]) }));
+		return { parameters, outputs: compared, result: analytic.result };
 	} finally {
 		await forward.close();
 	}
@@ -113,13 +123,13 @@ async function analyticGradients(
 	given: GradientCase,
 	feeds: Mutable,
 	weights: ReadonlyMap<string, Float64Array>,
-	rules: Rules | undefined,
-): Promise<{ gradients: Map<string, Float64Array>; result: SweepResult }> {
+	options: CheckOptions,
+): Promise<{ gradients: Map<string, Float64Array>; outputs: Readonly<Record<string, EngineTensor>>; result: SweepResult }> {
 	const known = await probe(original, feeds, { threads: 1 });
 	const { model } = raiseOpset(original, (value) => known.get(value));
 	const facts = await probe(model, feeds, { threads: 1 });
 	const ops = Ops.on(model.graph, facts, "loss");
-	decompose(ops);
+	(options.decompose ?? decompose)(ops);
 	const terms: Value[] = [];
 	for (const { value } of model.graph.outputs) {
 		const weight = weights.get(value.name);
@@ -131,7 +141,7 @@ async function analyticGradients(
 	const names =
 		given.parameters ?? model.graph.inputs.filter(({ type }) => type?.dtype === (given.precision ?? "float64")).map(({ name }) => name);
 	const parameters = model.graph.inputs.filter(({ name }) => names.includes(name));
-	const result = differentiate(ops, ops.addAll(terms), parameters, rules === undefined ? {} : { rules });
+	const result = differentiate(ops, ops.addAll(terms), parameters, options.rules === undefined ? {} : { rules: options.rules });
 	for (const [parameter, { dense }] of result.gradients) {
 		if (dense === undefined) continue;
 		addOutput(model.graph, dense, { type: { dtype: ops.dtype(parameter), shape: ops.dims(parameter) }, carried: undefined });
@@ -140,12 +150,9 @@ async function analyticGradients(
 	const session = await openSession(encodeToBytes(model), { threads: 2 });
 	try {
 		const wanted = [...result.gradients].flatMap(([parameter, { dense }]) => (dense === undefined ? [] : [{ parameter, dense }]));
-		const found = await session.run(
-			feeds,
-			wanted.map(({ dense }) => dense.name),
-		);
+		const found = await session.run(feeds, [...weights.keys(), ...wanted.map(({ dense }) => dense.name)]);
 		const gradients = wanted.map(({ parameter, dense }) => [parameter.name, numbers(found[dense.name])] as const);
-		return { gradients: new Map(gradients), result };
+		return { gradients: new Map(gradients), outputs: found, result };
 	} finally {
 		await session.close();
 	}
@@ -153,6 +160,13 @@ async function analyticGradients(
 
 function numbers(tensor: EngineTensor | undefined): Float64Array {
 	return Float64Array.from((tensor?.data ?? []) as ArrayLike<number>);
+}
+
+function difference(ours: EngineTensor | undefined, theirs: EngineTensor | undefined): number {
+	const [a, b] = [numbers(ours), numbers(theirs)];
+	const largest = a.reduce((most, value, index) => Math.max(most, Math.abs(value), Math.abs(b[index] ?? 0)), Number.MIN_VALUE);
+	if (a.length !== b.length) return Number.POSITIVE_INFINITY;
+	return a.reduce((most, value, index) => Math.max(most, Math.abs(value - (b[index] ?? 0))), 0) / largest;
 }
 
 interface Comparison {

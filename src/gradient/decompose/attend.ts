@@ -16,14 +16,21 @@ export interface Heads {
 	readonly scale?: number | undefined;
 	/** scores → softcap · tanh(scores / softcap); none if 0. */
 	readonly softcap?: number;
-	/** Query i sees keys up to i + (keys − length). */
+	/** Query i sees keys up to i + offset. */
 	readonly causal?: boolean;
+	/** keys − length if undefined. */
+	readonly offset?: number;
+	/** Where causal: only the last `window` of these keys, the query's own position included; all of them if 0. */
+	readonly window?: number;
+	/** [heads]: a score of each head that takes part in the softmax and gives nothing. */
+	readonly sink?: Value | undefined;
 	/** Changes the scores, [batch, heads, length, keys], before the softmax. */
 	readonly mask?: ((scores: Value) => Value) | undefined;
 }
 
 /** softmax(mask(scale · Q Kᵀ)) V: [batch, heads, length, value size]. */
-export function attend(ops: Ops, { query, key, value, scale, softcap = 0, causal = false, mask }: Heads): Value {
+export function attend(ops: Ops, given: Heads): Value {
+	const { query, key, value, scale, softcap = 0, causal = false, window = 0, sink, mask } = given;
 	const [batch = 1, heads = 1, length = 1, size = 1] = ops.dims(query);
 	const [, groups = 1, keys = 1] = ops.dims(key);
 	// Heads that share keys stand side by side as more rows of one product.
@@ -32,16 +39,26 @@ export function attend(ops: Ops, { query, key, value, scale, softcap = 0, causal
 	const products = ops.reshape(ops.matmul(wide, ops.transposed(key)), [batch, heads, length, keys]);
 	let scores = ops.mul(products, scale ?? 1 / Math.sqrt(size));
 	if (softcap !== 0) scores = ops.mul(ops.tanh(ops.div(scores, softcap)), softcap);
-	if (causal) scores = ops.where(causalMask(ops, length, keys), scores, LOWEST);
+	if (causal) scores = ops.where(causalMask(ops, length, keys, given.offset ?? keys - length, window), scores, LOWEST);
 	if (mask !== undefined) scores = mask(scores);
-	const weights = ops.reshape(ops.softmax(scores, -1), [batch, groups, share * length, keys]);
+	const shares = sink === undefined ? ops.softmax(scores, -1) : softmaxBeside(ops, scores, sink);
+	const weights = ops.reshape(shares, [batch, groups, share * length, keys]);
 	return ops.reshape(ops.matmul(weights, value), [batch, heads, length, ops.dims(value)[3] ?? 1]);
 }
 
-/** True where query i may see key j: j ≤ i + (keys − length). */
-function causalMask(ops: Ops, length: number, keys: number): Value {
+/** True where query i may see key j: j ≤ i + offset, and j > i + offset − window where there is a window. */
+function causalMask(ops: Ops, length: number, keys: number, offset: number, window: number): Value {
 	const ones = ops.filled([length, keys], "float32", 1);
-	return ops.greater(ops.trilu(ones, ops.scalar(keys - length, "int64"), false), 0);
+	const upTo = (diagonal: number) => ops.trilu(ones, ops.scalar(diagonal, "int64"), false);
+	const seen = upTo(offset);
+	return ops.greater(window > 0 ? ops.sub(seen, upTo(offset - window)) : seen, 0);
+}
+
+/** The softmax of scores [batch, heads, length, keys] with one more score of each head beside them, without that one's share. */
+function softmaxBeside(ops: Ops, scores: Value, sink: Value): Value {
+	const [batch = 1, heads = 1, length = 1, keys = 1] = ops.dims(scores);
+	const beside = ops.expand(ops.reshape(sink, [1, heads, 1, 1]), [batch, heads, length, 1]);
+	return ops.slice(ops.softmax(ops.concat([scores, beside], 3), -1), [{ axis: 3, start: 0, end: keys }]);
 }
 
 /** Scores where `seen` holds (a bool value that repeats to the scores' sizes), the lowest number elsewhere. */

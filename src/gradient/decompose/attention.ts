@@ -1,26 +1,27 @@
-// Attention in its fused forms: ONNX 23, and onnxruntime's Attention, MultiHeadAttention, GroupQueryAttention and RotaryEmbedding.
+// Attention in its fused forms: ONNX 23, and onnxruntime's Attention, MultiHeadAttention and RotaryEmbedding.
 import { floatOf, intOf, intsOf } from "../../ir/attributes.js";
 import type { Value } from "../../ir/graph.js";
 import { axesFrom } from "../facts.js";
 import type { Ops } from "../ops.js";
 import type { RuleContext } from "../rule.js";
-import { attend, joinHeads, masked, type Rotary, rotate, splitHeads } from "./attend.js";
+import { attend, joinHeads, masked, rotate, splitHeads } from "./attend.js";
 
-type Results = readonly (Value | undefined)[];
+export type Results = readonly (Value | undefined)[];
 
-function scaleOf({ node }: RuleContext): number | undefined {
+/** The factor of the scores; undefined: 1 / √size. */
+export function scaleOf({ node }: RuleContext): number | undefined {
 	const scale = floatOf(node, "scale", 0);
 	return scale === 0 ? undefined : scale;
 }
 
 /** `past` before `now` along the axis of positions; `now` alone if there is no past. */
-function withPast({ ops, has, x }: RuleContext, past: number, now: Value): Value {
+export function withPast({ ops, has, x }: RuleContext, past: number, now: Value): Value {
 	return has(past) && (ops.dims(x(past))[2] ?? 0) > 0 ? ops.concat([x(past), now], 2) : now;
 }
 
 /** ai.onnx Attention: Q, K, V, attn_mask, past_key, past_value. */
 export function attention(context: RuleContext): Results {
-	const { ops, x, has, node, rank, unsupported } = context;
+	const { ops, x, has, node, rank, dims, unsupported } = context;
 	const isFlat = rank(0) === 3;
 	const heads = (index: number, name: string) => (isFlat ? splitHeads(ops, x(index), intOf(node, name, 1)) : x(index));
 	const query = heads(0, "q_num_heads");
@@ -28,12 +29,12 @@ export function attention(context: RuleContext): Results {
 	const value = withPast(context, 5, heads(2, "kv_num_heads"));
 	if (has(6)) unsupported("Attention with lengths of padding");
 	const causal = intOf(node, "is_causal", 0) !== 0;
-	if (causal && ops.dims(key)[2] !== ops.dims(query)[2]) unsupported("causal Attention with a past");
+	const offset = has(4) ? (dims(4)[2] ?? 0) : 0;
 	const mask = (scores: Value) => {
 		if (!has(3)) return scores;
 		return ops.dtype(x(3)) === "bool" ? masked(ops, scores, x(3)) : ops.add(scores, x(3));
 	};
-	const result = attend(ops, { query, key, value, scale: scaleOf(context), softcap: floatOf(node, "softcap", 0), causal, mask });
+	const result = attend(ops, { query, key, value, scale: scaleOf(context), softcap: floatOf(node, "softcap", 0), causal, offset, mask });
 	return [isFlat ? joinHeads(ops, result) : result, key, value];
 }
 
@@ -63,18 +64,25 @@ export function rotaryEmbeddingOfOrt(context: RuleContext): Results {
 	return [isFlat ? joinHeads(ops, result) : result];
 }
 
-/** A mask of onnxruntime: 1 for keys that are seen, [batch, keys] or [batch, length, keys]; or the number of keys seen, [batch]. */
+/**
+ * A mask of onnxruntime: 1 for keys that are seen, [batch, keys] or [batch, length, keys]; or the number of keys seen, [batch],
+ * with the first key seen behind it, [2 · batch], or with what only other devices read, [3 · batch + 2].
+ */
 function keysSeen(context: RuleContext, index: number, keys: number): ((scores: Value) => Value) | undefined {
 	const { ops, x, has, rank, dims, unsupported } = context;
 	if (!has(index)) return undefined;
-	const [batch = 1, second = 1] = dims(index);
+	const [batch = 1] = dims(0);
+	const [count = 1, second = 1] = dims(index);
 	const filter = floatOf(context.node, "mask_filter_value", -10000);
 	const additive = (seen: Value) => (scores: Value) => ops.add(scores, ops.where(seen, ops.scalar(0, "float32"), filter));
 	if (rank(index) === 2 && second === keys) return additive(ops.reshape(ops.greater(x(index), 0), [batch, 1, 1, keys]));
 	if (rank(index) === 3) return additive(ops.reshape(ops.greater(x(index), 0), [batch, 1, second, keys]));
-	if (rank(index) !== 1) return unsupported("a mask of these sizes");
+	if (rank(index) !== 1) return unsupported(`${context.node.opType} with a mask of these sizes`);
 	const positions = ops.cast(ops.reshape(ops.integers(axesFrom(0, keys)), [1, keys]), ops.dtype(x(index)));
-	return additive(ops.reshape(ops.less(positions, ops.reshape(x(index), [batch, 1])), [batch, 1, 1, keys]));
+	const bound = (start: number) => ops.reshape(ops.slice(x(index), [{ axis: 0, start, end: start + batch }]), [batch, 1]);
+	const before = ops.less(positions, bound(0));
+	const seen = count === 2 * batch ? ops.and(before, ops.not(ops.less(positions, bound(batch)))) : before;
+	return additive(ops.reshape(seen, [batch, 1, 1, keys]));
 }
 
 function both(ops: Ops, mask: ((scores: Value) => Value) | undefined, bias: Value | undefined) {
@@ -84,25 +92,36 @@ function both(ops: Ops, mask: ((scores: Value) => Value) | undefined, bias: Valu
 	};
 }
 
-/** com.microsoft.Attention: input, weights, bias, mask_index, past, attention_bias. */
+/** com.microsoft.Attention: input, weights, bias, mask_index, past (keys, then values), attention_bias. */
 export function attentionOfOrt(context: RuleContext): Results {
 	const { ops, x, has, node, dims, rank, unsupported } = context;
-	if (has(4) || intOf(node, "do_rotary", 0) !== 0) unsupported("Attention with a past or rotary positions");
+	if (has(6)) unsupported("Attention with a past in a longer buffer");
 	const heads = intOf(node, "num_heads", 1);
 	const width = dims(1)[1] ?? 3;
 	const sizes = intsOf(node, "qkv_hidden_sizes") ?? [width / 3, width / 3, width / 3];
 	const product = ops.matmul(x(0), x(1));
 	const parts = ops.split(has(2) ? ops.add(product, x(2)) : product, rank(0) - 1, sizes);
-	const [query, key, value] = parts.map((part) => splitHeads(ops, part, heads)) as [Value, Value, Value];
-	const mask = both(ops, keysSeen(context, 3, dims(0)[1] ?? 1), has(5) ? x(5) : undefined);
+	const [query, newKey, newValue] = parts.map((part) => splitHeads(ops, part, heads)) as [Value, Value, Value];
+	const behind = (side: number, now: Value) => {
+		const past = has(4) ? ops.slice(x(4), [{ axis: 0, start: side, end: side + 1 }]) : undefined;
+		return past === undefined ? now : ops.concat([ops.reshape(past, ops.dims(past).slice(1)), now], 2);
+	};
+	const [key, value] = [behind(0, newKey), behind(1, newValue)];
+	const mask = both(ops, keysSeen(context, 3, ops.dims(key)[2] ?? 1), has(5) ? x(5) : undefined);
 	const causal = intOf(node, "unidirectional", 0) !== 0;
-	return [joinHeads(ops, attend(ops, { query, key, value, scale: scaleOf(context), causal, mask }))];
+	const result = joinHeads(ops, attend(ops, { query, key, value, scale: scaleOf(context), causal, mask }));
+	if (node.outputs[1] === undefined) return [result];
+	const sides = [key, value].map((side) => ops.reshape(side, [1, ...ops.dims(side)]));
+	return [result, ops.concat(sides, 0)];
 }
 
-/** com.microsoft.MultiHeadAttention: query, key, value, bias, key_padding_mask, attention_bias, past_key, past_value. */
+/**
+ * com.microsoft.MultiHeadAttention: query, key, value, bias, key_padding_mask, attention_bias, past_key, past_value.
+ * Keys and values are by heads (of another sequence) or not; packed ones the engine does not run on the CPU.
+ */
 export function multiHeadAttention(context: RuleContext): Results {
 	const { ops, x, has, node, rank, unsupported } = context;
-	if (!has(1) || !has(2) || rank(0) !== 3 || rank(1) === 5) unsupported("MultiHeadAttention of packed operands");
+	if (has(8) || has(9)) unsupported("MultiHeadAttention with a past in a longer buffer");
 	const heads = intOf(node, "num_heads", 1);
 	const width = ops.dims(x(0))[2] ?? 1;
 	const valueWidth = rank(2) === 3 ? (ops.dims(x(2))[2] ?? 1) : width;
@@ -117,28 +136,4 @@ export function multiHeadAttention(context: RuleContext): Results {
 	const mask = both(ops, keysSeen(context, 4, ops.dims(key)[2] ?? 1), has(5) ? x(5) : undefined);
 	const causal = intOf(node, "unidirectional", 0) !== 0;
 	return [joinHeads(ops, attend(ops, { query: headsOf(0), key, value, scale: scaleOf(context), causal, mask })), key, value];
-}
-
-/**
- * com.microsoft.GroupQueryAttention: query, key, value, past_key, past_value, seqlens_k, total_sequence_length, cos_cache, sin_cache.
- * Training runs whole sequences: no past, and every sequence as long as the batch.
- */
-export function groupQueryAttention(context: RuleContext): Results {
-	const { ops, x, has, node, dims, unsupported } = context;
-	if (has(3) && (dims(3)[2] ?? 0) > 0) unsupported("GroupQueryAttention with a past");
-	if (!has(1) || intOf(node, "local_window_size", -1) > 0 || has(9))
-		unsupported("GroupQueryAttention of packed operands, with a window or a bias");
-	const [heads, groups] = [intOf(node, "num_heads", 1), intOf(node, "kv_num_heads", 1)];
-	const length = dims(0)[1] ?? 1;
-	const turn = (part: Value) => {
-		if (intOf(node, "do_rotary", 0) === 0) return part;
-		const cache = (index: number) =>
-			ops.reshape(ops.slice(x(index), [{ axis: 0, start: 0, end: length }]), [1, length, dims(index)[1] ?? 1]);
-		const rotary: Rotary = { cos: cache(7), sin: cache(8), interleaved: intOf(node, "rotary_interleaved", 0) !== 0 };
-		return rotate(ops, part, rotary);
-	};
-	const [query, key] = [turn(splitHeads(ops, x(0), heads)), turn(splitHeads(ops, x(1), groups))];
-	const value = splitHeads(ops, x(2), groups);
-	const softcap = floatOf(node, "softcap", 0);
-	return [joinHeads(ops, attend(ops, { query, key, value, scale: scaleOf(context), softcap, causal: true })), key, value];
 }

@@ -1,21 +1,17 @@
 // Cases of decompose/: fused attention, rotary positions, recurrent layers, embeddings.
 import type { DECOMPOSITIONS } from "../../../src/gradient/decompose.js";
 import type { GradientCase } from "../check.js";
-
-const f32 = { precision: "float32" } as const;
-
-/** A graph with one node: `inputs` as declared, `outputs` by name, those that start with `_` left out. */
-function node(about: string, operator: string, inputs: readonly string[], outputs: string, more: Partial<GradientCase> = {}): GradientCase {
-	const names = inputs.map((input) => (input === "" ? "_" : (input.split(":")[0] ?? "")));
-	const declared = inputs.filter((input) => input !== "").join(", ");
-	const results = outputs.split(", ").filter((output) => output !== "_");
-	return { about, graph: `main(${declared})\n${outputs} = ${operator}(${names.join(", ")})\nreturn ${results.join(", ")}`, ...more };
-}
+import { groupQuery } from "./group-query.js";
+import { f32, node } from "./node.js";
 
 const Q = "q: T[2, 3, 4]";
 const K = "k: T[2, 5, 4]";
 const V = "v: T[2, 5, 4]";
 const SELF = ["q: T[2, 3, 4]", "k: T[2, 3, 4]", "v: T[2, 3, 4]"];
+const SELF_WEIGHTS = ["x: T[2, 3, 4]", "w: T[4, 12]", "b: T[12]"];
+const PAST = "p: T[2, 2, 2, 2, 2]";
+const BY_HEADS = ["k: T[2, 2, 5, 2]", "v: T[2, 2, 5, 2]"];
+const NO_MASK = ["", "", ""];
 const MHA = "com.microsoft.MultiHeadAttention<num_heads=2>";
 const LSTM = ["x: T[3, 2, 4]", "w: T[1, 12, 4]", "r: T[1, 12, 3]"];
 const GRU = ["x: T[3, 2, 4]", "w: T[1, 9, 4]", "r: T[1, 9, 3]"];
@@ -48,6 +44,14 @@ export const composite: Readonly<Record<keyof typeof DECOMPOSITIONS, readonly Gr
 			"y, k2, v2",
 			{ opset: 23 },
 		),
+		node(
+			"causal behind a past",
+			"Attention<is_causal=1>",
+			["q: T[1, 2, 3, 2]", "k: T[1, 2, 3, 2]", "v: T[1, 2, 3, 2]", "", "pk: T[1, 2, 2, 2]", "pv: T[1, 2, 2, 2]"],
+			"y, k2, v2",
+			{ opset: 23 },
+		),
+		node("causal, more keys", "Attention<is_causal=1>", ["q: T[1, 2, 3, 2]", "k: T[1, 2, 5, 2]", "v: T[1, 2, 5, 2]"], "y", { opset: 23 }),
 	],
 	RotaryEmbedding: [
 		node("halves", "RotaryEmbedding", ["x: T[2, 2, 3, 4]", "c: T[2, 3, 2]", "s: T[2, 3, 2]"], "y", { opset: 23, ...f32 }),
@@ -144,47 +148,42 @@ export const composite: Readonly<Record<keyof typeof DECOMPOSITIONS, readonly Gr
 			feeds: { m: [2, 3] },
 			...f32,
 		}),
-		node(
-			"causal",
-			"com.microsoft.Attention<num_heads=2, unidirectional=1, scale=0.3>",
-			["x: T[2, 3, 4]", "w: T[4, 12]", "b: T[12]"],
-			"y",
-			f32,
-		),
+		node("causal", "com.microsoft.Attention<num_heads=2, unidirectional=1, scale=0.3>", SELF_WEIGHTS, "y", f32),
+		node("first and last keys", "com.microsoft.Attention<num_heads=2>", [...SELF_WEIGHTS, "m: int32[4]"], "y", {
+			feeds: { m: [2, 3, 0, 1] },
+			...f32,
+		}),
+		node("keys and queries of packed rows", "com.microsoft.Attention<num_heads=2>", [...SELF_WEIGHTS, "m: int32[8]"], "y", {
+			feeds: { m: [2, 3, 0, 2, 5, 0, 2, 5] },
+			...f32,
+		}),
+		node("a past, causal", "com.microsoft.Attention<num_heads=2, unidirectional=1>", [...SELF_WEIGHTS, "", PAST], "y, z", f32),
+		node("a past, a mask", "com.microsoft.Attention<num_heads=2>", [...SELF_WEIGHTS, "m: int32[2, 5]", PAST], "y, z", {
+			feeds: { m: [1, 1, 0, 1, 1, 0, 1, 1, 1, 0] },
+			...f32,
+		}),
 	],
 	"com.microsoft.MultiHeadAttention": [
 		node("other keys", MHA, [Q, K, V], "y", f32),
 		node("bias and mask", MHA, [Q, K, V, "b: T[12]", "m: int32[2, 5]"], "y", { feeds: { m: [1, 1, 1, 0, 0, 1, 1, 1, 1, 1] }, ...f32 }),
 		node("attention bias", MHA, [Q, K, V, "", "", "a: T[1, 2, 3, 5]"], "y", f32),
 		node("causal, keys returned", "com.microsoft.MultiHeadAttention<num_heads=2, unidirectional=1>", SELF, "y, k2, v2", f32),
-		node("keys by heads", MHA, [Q, "k: T[2, 2, 5, 2]", "v: T[2, 2, 5, 2]"], "y", f32),
-	],
-	"com.microsoft.GroupQueryAttention": [
+		node("keys by heads", MHA, [Q, ...BY_HEADS], "y", f32),
+		node("keys by heads, a bias of the query", MHA, [Q, ...BY_HEADS, "b: T[12]"], "y", f32),
+		node("keys by heads behind a past", MHA, [Q, ...BY_HEADS, ...NO_MASK, "pk: T[2, 2, 1, 2]", "pv: T[2, 2, 1, 2]"], "y, k2, v2", f32),
 		node(
-			"shared keys, rotary",
-			"com.microsoft.GroupQueryAttention<num_heads=4, kv_num_heads=2, do_rotary=1>",
-			[
-				"q: T[1, 3, 64]",
-				"k: T[1, 3, 32]",
-				"v: T[1, 3, 32]",
-				"pk: T[1, 2, 0, 16]",
-				"pv: T[1, 2, 0, 16]",
-				"l: int32[1, 1]",
-				"t: int32[]",
-				"c: T[8, 8]",
-				"s: T[8, 8]",
-			],
+			"a past, causal",
+			"com.microsoft.MultiHeadAttention<num_heads=2, unidirectional=1>",
+			[...SELF, ...NO_MASK, "pk: T[2, 2, 2, 2]", "pv: T[2, 2, 2, 2]"],
 			"y, k2, v2",
-			{ feeds: { l: [2], t: [3] }, parameters: ["q", "k", "v"], ...f32 },
+			f32,
 		),
-		node(
-			"no rotary",
-			"com.microsoft.GroupQueryAttention<num_heads=2, kv_num_heads=2, scale=0.5>",
-			["q: T[2, 3, 16]", "k: T[2, 3, 16]", "v: T[2, 3, 16]", "", "", "l: int32[2]", "t: int32[]"],
-			"y, k2, v2",
-			{ feeds: { l: [2, 2], t: [3] }, ...f32 },
-		),
+		node("wider values, numbers of keys", MHA, [SELF[0] ?? "", SELF[1] ?? "", "v: T[2, 3, 6]", "b: T[14]", "m: int32[2]"], "y", {
+			feeds: { m: [2, 3] },
+			...f32,
+		}),
 	],
+	"com.microsoft.GroupQueryAttention": groupQuery,
 	"com.microsoft.EmbedLayerNormalization": [
 		node("segments", EMBED, TABLES, "y, _", { feeds: IDS, ...f32 }),
 		node("mask, positions, the sum", EMBED, [...TABLES, "m: int32[2, 3]", "p: int32[2, 3]"], "y, n, z", { feeds: IDS, ...f32 }),
