@@ -280,8 +280,9 @@ export interface CurvePoint {
 	/** Mean training loss since the point before, as minimised. */
 	readonly loss: number;
 	/**
-	 * Mean on the validation part, where it was measured: KL(original ‖ student) in nats per predicted token; of the paper's method its
-	 * cross-entropy; of encoders the squared difference of states as a share of their square.
+	 * Mean on the validation part, where it was measured: KL(original ‖ student) in nats per predicted token; where the loss has
+	 * cross-entropy (as the paper's method), that, or the mean of both by their weights; of encoders the squared difference of states as a
+	 * share of their square.
 	 */
 	readonly validation: number | undefined;
 	/** Learning rate. */
@@ -291,7 +292,7 @@ export interface CurvePoint {
 /** A training: its curve, and why it ended. */
 export interface Distillation {
 	/** What {@link CurvePoint.validation} is. */
-	readonly measures: "divergence" | "crossEntropy" | "states";
+	readonly measures: "divergence" | "crossEntropy" | "both" | "states";
 	/** The first is the untrained student. */
 	readonly curve: readonly CurvePoint[];
 	/** Steps after which the factors are as they were kept. */

@@ -4,7 +4,7 @@ import { uniform } from "../../src/random.js";
 import { tensorOf } from "../../src/runtime/numbers.js";
 import type { Feeds } from "../../src/runtime/session.js";
 import type { FactorGroup, Table } from "../../src/state.js";
-import { INPUTS, type RowTerm } from "./graph.js";
+import { INPUTS, type RowTerm } from "./objective.js";
 
 /** Rows per step at most. */
 const ROWS = 2048;

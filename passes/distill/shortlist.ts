@@ -4,7 +4,7 @@ import { uniform } from "../../src/random.js";
 import { tensorOf } from "../../src/runtime/numbers.js";
 import type { Feeds } from "../../src/runtime/session.js";
 import type { Corpus } from "../../src/training/corpus.js";
-import { INPUTS } from "./graph.js";
+import { INPUTS } from "./objective.js";
 import { predictedTokens } from "./tables.js";
 
 /** Frequent tokens that every step looks at, and the least number of others. */

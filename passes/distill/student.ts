@@ -7,9 +7,10 @@ import type { EngineTensor, Feeds, Session } from "../../src/runtime/session.js"
 import { openTraining, type Part, type Training } from "../../src/runtime/training/training.js";
 import type { TrainingBatch } from "../../src/training/batches.js";
 import { codedSight } from "./coded.js";
-import { INPUTS, type StudentProgram } from "./graph.js";
+import type { StudentProgram } from "./graph.js";
 import type { Lessons } from "./lessons.js";
 import type { Validated } from "./loop.js";
+import { INPUTS } from "./objective.js";
 import type { Recipe } from "./options.js";
 import type { RowSource } from "./rows.js";
 import type { Shortlist } from "./shortlist.js";
@@ -83,7 +84,10 @@ export class Student {
 			const program = programFor(programs, batch);
 			const session = await this.forwardOf(program);
 			const fixed = { ...(await lessons.reads(batch)), ...program.constants, ...this.training.parameterFeeds };
-			const read = program.measures === "crossEntropy" ? { [INPUTS.labels]: ids(batch) } : await taught(lessons, batch);
+			const read = {
+				...(program.measures === "crossEntropy" ? {} : await taught(lessons, batch)),
+				...(program.measures === "crossEntropy" || program.measures === "both" ? { [INPUTS.labels]: ids(batch) } : {}),
+			};
 			const results = await session.run({ ...fixed, ...read }, [program.measure.name]);
 			sum += batch.count * Number(results[program.measure.name]?.data[0] ?? Number.NaN);
 			positions += batch.count;

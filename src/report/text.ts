@@ -107,6 +107,7 @@ function trainingText({ measures, curve, best, stopped, tokens }: NonNullable<Co
 const MEASURES = {
 	divergence: { name: "KL", unit: " nats" },
 	crossEntropy: { name: "cross-entropy", unit: " nats" },
+	both: { name: "mean of KL and cross-entropy", unit: " nats" },
 	states: { name: "squared difference of states", unit: " of their square" },
 } as const;
 

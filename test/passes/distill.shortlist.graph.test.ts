@@ -1,7 +1,7 @@
 // Training graphs that look at a shortlist, on a real language model: with all tokens in it they learn what others learn.
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { INPUTS } from "../../passes/distill/graph.js";
+import { INPUTS } from "../../passes/distill/objective.js";
 import { Shortlist } from "../../passes/distill/shortlist.js";
 import { tensorOf } from "../../src/runtime/numbers.js";
 import { openTraining } from "../../src/runtime/training/training.js";

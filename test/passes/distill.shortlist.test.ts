@@ -1,6 +1,6 @@
 // Tokens whose logits a step looks at: all frequent ones, what is right, and some that stand for the others.
 import { describe, expect, it } from "vitest";
-import { INPUTS } from "../../passes/distill/graph.js";
+import { INPUTS } from "../../passes/distill/objective.js";
 import { Shortlist, shortlistSize } from "../../passes/distill/shortlist.js";
 import { uniform } from "../../src/random.js";
 

@@ -233,13 +233,19 @@ describe("distill --method paper", () => {
 });
 
 describe("what chooses the best", () => {
-	it("is_the_divergence_and_for_the_paper's_method_its_own_cross_entropy", async () => {
-		const first = async (options: Partial<DistillOptions>) =>
-			validationOf(await distilled(await reconstructed(), { steps: 1, ...options }))[0] ?? 0;
-		const [divergence, crossEntropy] = [await first({ weights: { kl: 0, crossEntropy: 1 } }), await first({ method: "paper" })];
-		expect(divergence).toBe(await first({}));
+	it("is_the_divergence_or_the_cross_entropy_or_the_mean_of_both_as_the_loss_weighs_them", async () => {
+		const first = async (options: Partial<DistillOptions>) => {
+			const after = await distilled(await reconstructed(), { steps: 1, ...options });
+			return { value: validationOf(after)[0] ?? Number.NaN, measures: after.distillation?.measures };
+		};
+		const [divergence, crossEntropy] = [await first({}), await first({ weights: { kl: 0, crossEntropy: 1 } })];
+		expect([divergence.measures, crossEntropy.measures]).toEqual(["divergence", "crossEntropy"]);
 		// They differ by what the original itself is unsure of: 4.6 nats on this text.
-		expect(crossEntropy - divergence).toBeGreaterThan(3);
+		expect(crossEntropy.value - divergence.value).toBeGreaterThan(3);
+		const both = await first({ weights: { kl: 3, crossEntropy: 1 } });
+		expect(both.measures).toBe("both");
+		expect(both.value).toBeCloseTo(0.75 * divergence.value + 0.25 * crossEntropy.value, 4);
+		expect((await first({ method: "paper" })).measures).toBe("crossEntropy");
 	});
 });
 

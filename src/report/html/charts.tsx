@@ -182,6 +182,7 @@ function runsOf(levels: readonly number[], width: number): { start: number; end:
 const MEASURES = {
 	divergence: "KL(original ‖ result), nats per predicted token",
 	crossEntropy: "cross-entropy, nats per predicted token",
+	both: "mean of KL and cross-entropy by their weights, nats per predicted token",
 	states: "squared difference of states, as a share of their square",
 } as const;
 

@@ -1,6 +1,7 @@
 // A factorized language model under training: the passes up to the factors, its original as teacher, and batches.
 import path from "node:path";
-import { INPUTS, programAt, type StudentProgram } from "../../../passes/distill/graph.js";
+import { programAt, type StudentProgram } from "../../../passes/distill/graph.js";
+import { INPUTS } from "../../../passes/distill/objective.js";
 import { factorize } from "../../../passes/factorize/index.js";
 import { locate } from "../../../passes/locate/index.js";
 import { reconstruct } from "../../../passes/reconstruct/index.js";

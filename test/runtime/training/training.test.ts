@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { INPUTS } from "../../../passes/distill/graph.js";
+import { INPUTS } from "../../../passes/distill/objective.js";
 import { uniform } from "../../../src/random.js";
 import { tensorOf } from "../../../src/runtime/numbers.js";
 import type { Feeds } from "../../../src/runtime/session.js";
