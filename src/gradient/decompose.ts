@@ -5,7 +5,7 @@ import { attention, attentionOfOrt, multiHeadAttention, rotaryEmbedding, rotaryE
 import { embedLayerNormalization, sequenceAt } from "./decompose/embedding.js";
 import { fusedGemm } from "./decompose/fused.js";
 import { groupQueryAttention } from "./decompose/group-query.js";
-import { gru, lstm } from "./decompose/recurrent.js";
+import { gru, lstm, rnn } from "./decompose/recurrent.js";
 import type { Ops } from "./ops.js";
 import { RuleContext, Unsupported } from "./rule.js";
 import { operatorOf } from "./rules.js";
@@ -54,6 +54,7 @@ export const DECOMPOSITIONS = {
 	RotaryEmbedding: rotaryEmbedding,
 	LSTM: lstm,
 	GRU: gru,
+	RNN: rnn,
 	SequenceAt: sequenceAt,
 	"com.microsoft.FusedGemm": fusedGemm,
 	"com.microsoft.Attention": attentionOfOrt,

@@ -30,3 +30,15 @@ export function intsOf(node: Node, name: string): number[] | undefined {
 	const held = node.attributes.get(name);
 	return held?.kind === "ints" ? held.value.map(Number) : undefined;
 }
+
+/** The list of floats `name`, empty if it is absent. */
+export function floatsOf(node: Node, name: string): readonly number[] {
+	const held = node.attributes.get(name);
+	return held?.kind === "floats" ? held.value : [];
+}
+
+/** The list of strings `name`, empty if it is absent. */
+export function stringsOf(node: Node, name: string): readonly string[] {
+	const held = node.attributes.get(name);
+	return held?.kind === "strings" ? held.value : [];
+}

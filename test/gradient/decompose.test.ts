@@ -1,6 +1,7 @@
 // What stays of fused operators because it cannot be taken apart: the sweep names the node and says why.
 import { describe, expect, it } from "vitest";
 import { decompose } from "../../src/gradient/decompose.js";
+import type { Facts } from "../../src/gradient/facts.js";
 import { Ops } from "../../src/gradient/ops.js";
 import { differentiate, type MissingRule } from "../../src/gradient/sweep.js";
 import { addOutput } from "../../src/ir/edit.js";
@@ -92,5 +93,36 @@ describe("attention stays", () => {
 		const past = ["pk: T[2, 2, 5, 2]", "pv: T[2, 2, 5, 2]", "l: int32[1]"];
 		const given = node("", "com.microsoft.MultiHeadAttention<num_heads=2>", [Q, K, V, "", "", "", ...past], "y, k2, v2", f32);
 		expect(await why({ ...given, feeds: { l: [1] } })).toEqual(["MultiHeadAttention with a past in a longer buffer"]);
+	});
+});
+
+/** Why the only node of a graph that the engine does not run stays; nothing is known of its results. */
+function whyUnrun(given: GradientCase): string | undefined {
+	const { graph } = modelOf(given);
+	const [only] = graph.nodes;
+	const facts = graph.inputs.map((value) => {
+		const { dtype = "float32", shape = [] } = value.type ?? {};
+		return [value, { dtype, dims: shape.map(Number) } as Facts] as const;
+	});
+	const ops = Ops.on(graph, new Map(facts));
+	decompose(ops);
+	return only === undefined ? undefined : ops.whyKept(only);
+}
+
+describe("what the engine does not run stays", () => {
+	it.each([
+		["LSTM with the batch first", node("", "LSTM<hidden_size=3, layout=1>", ["x: T[2, 3, 4]", "w: T[1, 12, 4]", "r: T[1, 12, 3]"], "y")],
+		["GRU with the batch first", node("", "GRU<hidden_size=3, layout=1>", ["x: T[2, 3, 4]", "w: T[1, 9, 4]", "r: T[1, 9, 3]"], "y")],
+		[
+			'RNN with activation "Cosine"',
+			node("", 'RNN<hidden_size=3, activations=["Cosine"]>', ["x: T[2, 3, 4]", "w: T[1, 3, 4]", "r: T[1, 3, 3]"], "y"),
+		],
+		["MultiHeadAttention of packed operands", node("", "com.microsoft.MultiHeadAttention<num_heads=2>", ["q: T[2, 3, 2, 3, 4]"], "y")],
+		[
+			"MultiHeadAttention of packed operands",
+			node("", "com.microsoft.MultiHeadAttention<num_heads=2>", ["q: T[2, 3, 8]", "k: T[2, 5, 2, 2, 4]"], "y"),
+		],
+	])("%s", (why, given) => {
+		expect(whyUnrun({ ...given, ...f32 })).toBe(why);
 	});
 });

@@ -117,10 +117,11 @@ export function attentionOfOrt(context: RuleContext): Results {
 
 /**
  * com.microsoft.MultiHeadAttention: query, key, value, bias, key_padding_mask, attention_bias, past_key, past_value.
- * Keys and values are by heads (of another sequence) or not; packed ones the engine does not run on the CPU.
+ * Keys and values are by heads (of another sequence) or not; packed ones the engine does not run on the CPU either.
  */
 export function multiHeadAttention(context: RuleContext): Results {
 	const { ops, x, has, node, rank, unsupported } = context;
+	if (!has(1) || !has(2)) unsupported("MultiHeadAttention of packed operands");
 	if (has(8) || has(9)) unsupported("MultiHeadAttention with a past in a longer buffer");
 	const heads = intOf(node, "num_heads", 1);
 	const width = ops.dims(x(0))[2] ?? 1;

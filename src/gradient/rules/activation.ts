@@ -48,6 +48,14 @@ export const activation = {
 	LeakyRelu: rule(({ ops, g, x, node }) => [() => ops.where(ops.greater(x(), 0), g, ops.mul(g, floatOf(node, "alpha", 0.01)))]),
 	// y = x > 0 ? x : α (eˣ − 1): dx = x > 0 ? g : g (y + α)
 	Elu: rule(({ ops, g, x, y, node }) => [() => ops.where(ops.greater(x(), 0), g, ops.mul(g, ops.add(y(), floatOf(node, "alpha", 1))))]),
+	// y = x > α ? x : 0: dx = x > α ? g : 0
+	ThresholdedRelu: rule(({ ops, g, x, node }) => [() => ops.where(ops.greater(x(), floatOf(node, "alpha", 1)), g, 0)]),
+	// y = max(0, min(1, αx + β)): dx = αg where 0 < y < 1
+	HardSigmoid: rule(({ ops, g, y, node }) => [
+		() => ops.where(ops.and(ops.greater(y(), 0), ops.less(y(), 1)), ops.mul(g, floatOf(node, "alpha", 0.2)), 0),
+	]),
+	// y = x / (1 + |x|): dx = g / (1 + |x|)² = g (1 − |y|)²
+	Softsign: rule(({ ops, g, y }) => [() => ops.mul(g, ops.square(ops.sub(1, ops.abs(y()))))]),
 	// y = ln(1 + eˣ): dx = g σ(x)
 	Softplus: rule(({ ops, g, x }) => [() => ops.mul(g, ops.sigmoid(x()))]),
 	Gelu: rule(({ ops, g, x, y, node }) => [

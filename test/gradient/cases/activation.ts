@@ -1,11 +1,10 @@
 // Cases of rules/activation.ts.
 import type { GradientCase } from "../check.js";
+import { f32 } from "./node.js";
 
 function unary(op: string, more: Partial<GradientCase> = {}): GradientCase {
 	return { about: op, graph: `main(x: T[3, 4])\ny = ${op}(x)\nreturn y`, ...more };
 }
-
-const f32 = { precision: "float32" } as const;
 
 /** Last axis, another axis, a negative one; before opset 13 all axes from the given one on. */
 function softmaxes(op: string): GradientCase[] {
@@ -26,6 +25,12 @@ export const activation = {
 	Relu: [unary("Relu")],
 	LeakyRelu: [unary("LeakyRelu"), unary("LeakyRelu<alpha=0.3>", { about: "alpha" })],
 	Elu: [unary("Elu"), unary("Elu<alpha=0.5>", { about: "alpha" })],
+	ThresholdedRelu: [unary("ThresholdedRelu", f32), unary("ThresholdedRelu<alpha=0.2>", { about: "alpha", ...f32 })],
+	HardSigmoid: [
+		unary("HardSigmoid", f32),
+		unary("HardSigmoid<alpha=0.6, beta=0.3>", { about: "alpha and beta", feeds: { x: [-2, -1, -0.3, 0, 0.5, 1, 1.3, 2] }, ...f32 }),
+	],
+	Softsign: [unary("Softsign", f32)],
 	Softplus: [unary("Softplus")],
 	Gelu: [unary("Gelu", { opset: 20, ...f32 }), unary('Gelu<approximate="tanh">', { about: "tanh", opset: 20, ...f32 })],
 	Swish: [unary("Swish", { opset: 24, ...f32 }), unary("Swish<alpha=1.5>", { about: "alpha", opset: 24, ...f32 })],

@@ -3,6 +3,7 @@ import type { DECOMPOSITIONS } from "../../../src/gradient/decompose.js";
 import type { GradientCase } from "../check.js";
 import { groupQuery } from "./group-query.js";
 import { f32, node } from "./node.js";
+import { recurrent } from "./recurrent.js";
 
 const Q = "q: T[2, 3, 4]";
 const K = "k: T[2, 5, 4]";
@@ -13,8 +14,6 @@ const PAST = "p: T[2, 2, 2, 2, 2]";
 const BY_HEADS = ["k: T[2, 2, 5, 2]", "v: T[2, 2, 5, 2]"];
 const NO_MASK = ["", "", ""];
 const MHA = "com.microsoft.MultiHeadAttention<num_heads=2>";
-const LSTM = ["x: T[3, 2, 4]", "w: T[1, 12, 4]", "r: T[1, 12, 3]"];
-const GRU = ["x: T[3, 2, 4]", "w: T[1, 9, 4]", "r: T[1, 9, 3]"];
 const EMBED = "com.microsoft.EmbedLayerNormalization<epsilon=0.01>";
 const IDS = { i: [4, 1, 1, 0, 3, 4], g: [0, 1, 1, 1, 0, 0], m: [1, 1, 1, 1, 1, 0], p: [2, 0, 1, 3, 1, 1] };
 const TABLES = ["i: int32[2, 3]", "g: int32[2, 3]", "words: T[5, 4]", "places: T[6, 4]", "segments: T[2, 4]", "s: T[4]", "b: T[4]"];
@@ -87,33 +86,7 @@ export const composite: Readonly<Record<keyof typeof DECOMPOSITIONS, readonly Gr
 			},
 		),
 	],
-	LSTM: [
-		node("plain", "LSTM<hidden_size=3>", LSTM, "y, h, c", f32),
-		node("bias and start", "LSTM<hidden_size=3>", [...LSTM, "b: T[1, 24]", "", "h0: T[1, 2, 3]", "c0: T[1, 2, 3]"], "y, h, c", {
-			opset: 7,
-			...f32,
-		}),
-		node("backwards", 'LSTM<hidden_size=3, direction="reverse">', [...LSTM, "b: T[1, 24]"], "y, h, c", { opset: 14, ...f32 }),
-		node(
-			"both ways",
-			'LSTM<hidden_size=2, direction="bidirectional">',
-			["x: T[3, 2, 2]", "w: T[2, 8, 2]", "r: T[2, 8, 2]", "b: T[2, 16]"],
-			"y, h, c",
-			f32,
-		),
-	],
-	GRU: [
-		node("plain", "GRU<hidden_size=3>", GRU, "y, h", f32),
-		node("bias and start", "GRU<hidden_size=3>", [...GRU, "b: T[1, 18]", "", "h0: T[1, 2, 3]"], "y, h", { opset: 7, ...f32 }),
-		node("linear before reset", "GRU<hidden_size=3, linear_before_reset=1>", [...GRU, "b: T[1, 18]"], "y, h", f32),
-		node(
-			"both ways",
-			'GRU<hidden_size=2, direction="bidirectional">',
-			["x: T[3, 2, 2]", "w: T[2, 6, 2]", "r: T[2, 6, 2]", "b: T[2, 12]"],
-			"y, h",
-			f32,
-		),
-	],
+	...recurrent,
 	SequenceAt: [
 		{
 			about: "parts of given sizes",
