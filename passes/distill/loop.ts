@@ -17,7 +17,7 @@ export interface LoopPhase extends Phase {
 	readonly trained: ReadonlySet<string>;
 	/** What a step reads: so many batches, in parts that fit into memory. */
 	readonly batches: { next(): Promise<TrainingBatch>; readonly place: { readonly epoch: number; readonly batch: number } };
-	readonly partOf: (batch: TrainingBatch, seed: number) => Promise<Part>;
+	readonly partOf: (batch: TrainingBatch, seed: number) => Part;
 }
 
 export interface LoopOptions {
@@ -169,7 +169,7 @@ class Loop {
 		for (let part = 0; part < partsPerStep; part++) {
 			const batch = await batches.next();
 			tokens += batch.count;
-			parts.push(await partOf(batch, seedFor(seed, `step ${step} part ${part}`)));
+			parts.push(partOf(batch, seedFor(seed, `step ${step} part ${part}`)));
 		}
 		const result = await training.step(parts, rate);
 		const { firstLoss = result.loss } = this.facts;

@@ -49,11 +49,16 @@ export class Student {
 		private readonly options: StudentOptions,
 	) {}
 
-	/** Inputs of one part of a training step; `seed` chooses the rows of embedding distillation. */
-	async partOf({ programs, lessons }: Course, batch: TrainingBatch, seed: number): Promise<Part> {
-		const { recipe, rows, courses, shortlist } = this.options;
-		const { weights } = recipe;
-		const program = programFor(programs, batch);
+	/** One part of a training step; `seed` chooses the rows of embedding distillation. */
+	partOf(course: Course, batch: TrainingBatch, seed: number): Part {
+		const program = programFor(course.programs, batch);
+		const index = this.options.courses.flatMap(({ programs }) => programs).indexOf(program);
+		// The original writes what it says of every batch of one shape into the same tensor.
+		return { feeds: async () => await this.feedsOf(course, program, batch, seed), program: index, weight: batch.count };
+	}
+
+	private async feedsOf({ lessons }: Course, program: StudentProgram, batch: TrainingBatch, seed: number): Promise<Feeds> {
+		const { recipe, rows, shortlist } = this.options;
 		const feeds: Record<string, Feeds[string]> = { ...(await lessons.reads(batch)), ...program.constants };
 		if (program.learnsFrom.original) Object.assign(feeds, await taught(lessons, batch));
 		if (program.learnsFrom.states && lessons.states !== undefined) {
@@ -63,9 +68,9 @@ export class Student {
 		if (program.shortlist !== undefined && shortlist !== undefined)
 			Object.assign(feeds, shortlist.feeds(program.shortlist, batch.labels, seedFor(seed, "shortlist")));
 		else if (program.learnsFrom.labels) feeds[INPUTS.labels] = ids(batch);
-		if (weights.embedding > 0) for (const [at, row] of rows.entries()) Object.assign(feeds, row.feeds(at, seedFor(seed, `rows ${at}`)));
-		const index = courses.flatMap((course) => course.programs).indexOf(program);
-		return { feeds, program: index, weight: batch.count };
+		if (recipe.weights.embedding > 0)
+			for (const [at, row] of rows.entries()) Object.assign(feeds, row.feeds(at, seedFor(seed, `rows ${at}`)));
+		return feeds;
 	}
 
 	/**

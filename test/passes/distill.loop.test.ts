@@ -42,7 +42,7 @@ async function run(validations: readonly number[], lossAt: (step: number) => num
 				share: 1,
 				trained: new Set(),
 				batches: { next: async () => batch, place: { epoch: 0, batch: 0 } },
-				partOf: async () => ({ feeds: {} }),
+				partOf: () => ({ feeds: {} }),
 			},
 		],
 		partsPerStep: 1,

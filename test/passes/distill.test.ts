@@ -6,7 +6,7 @@ import { type DistillOptions, distill } from "../../passes/distill/index.js";
 import { factorize } from "../../passes/factorize/index.js";
 import { locate } from "../../passes/locate/index.js";
 import { reconstruct } from "../../passes/reconstruct/index.js";
-import { addNode, setInput, setTensor } from "../../src/ir/edit.js";
+import { addNode, setInfo, setInput, setTensor } from "../../src/ir/edit.js";
 import type { Model, Value } from "../../src/ir/graph.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
 import { type Bundle, openBundle } from "../../src/onnx/index.js";
@@ -106,6 +106,20 @@ describe("distill", () => {
 		expect(await changed("factors")).toEqual([false, false]);
 		expect(await changed("norms")).toEqual([true, false]);
 		expect(await changed("all")).toEqual([true, true]);
+	});
+
+	it("takes_the_same_steps_in_parts_as_at_once", async () => {
+		const run = runner();
+		const one = (model: Model) => {
+			const ids = valueNamed(model, "input_ids");
+			setInfo(ids, { type: { dtype: "int64", shape: [1, "sequence"] }, carried: undefined });
+		};
+		const options = { steps: 4, lr: 1e-3, train: "factors", weights: { embedding: 0 } } as const;
+		const whole = validationOf(await distilled(await reconstructed(), options));
+		const parts = validationOf(await distilled(await reconstructed({ change: one }), options, run));
+		expect(run.records[0]?.log?.[0]).toContain("2 sequences of 16 tokens a step in 2 parts");
+		expect(parts.length).toBe(whole.length);
+		for (const [index, value] of parts.entries()) expect(value).toBeCloseTo(whole[index] ?? 0, 4);
 	});
 
 	it("keeps_rows_that_are_zero_in_the_original", async () => {

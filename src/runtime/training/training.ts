@@ -42,7 +42,8 @@ export interface StepResult {
 
 /** What one run reads: the inputs of one of the programs other than the parameters. */
 export interface Part {
-	readonly feeds: Feeds;
+	/** As a function: asked for directly before the run, so that parts may share tensors that each fills anew. */
+	readonly feeds: Feeds | (() => Promise<Feeds>);
 	/** Place among the programs that training was opened with; 0 by default. */
 	readonly program?: number | undefined;
 	/** Weight among the parts of a step; all alike by default. */
@@ -195,14 +196,16 @@ export class Training {
 	private async lossOf(parts: readonly Part[]): Promise<number> {
 		const [first] = parts;
 		if (first === undefined) throw new DistembError("internal", "a step without a batch");
-		if (parts.length === 1) return await this.measure(first.feeds, first.program);
+		const read = async ({ feeds }: Part) => (typeof feeds === "function" ? await feeds() : feeds);
+		if (parts.length === 1) return await this.measure(await read(first), first.program);
 		this.sums ??= this.adam.states.map(({ gradient }) => new Float32Array(gradient.length));
 		for (const sum of this.sums) sum.fill(0);
 		const total = parts.reduce((sum, { weight = 1 }) => sum + weight, 0);
 		let loss = 0;
-		for (const { feeds, program, weight = 1 } of parts) {
+		for (const part of parts) {
+			const { program, weight = 1 } = part;
 			const share = weight / total;
-			loss += share * (await this.measure(feeds, program));
+			loss += share * (await this.measure(await read(part), program));
 			for (const [index, { gradient }] of this.adam.states.entries()) addScaled(this.sums[index], gradient, share);
 		}
 		for (const [index, { gradient }] of this.adam.states.entries()) gradient.set(this.sums[index] ?? []);
