@@ -104,7 +104,7 @@ export class Student {
 
 	private async forwardOf(program: StudentProgram): Promise<Session> {
 		const { threads } = this.options;
-		const session = this.forward.get(program) ?? (await openComputation(program.graph, [program.measure], { threads }));
+		const session = this.forward.get(program) ?? (await openComputation(program.graph, [program.measure], { threads, arena: false }));
 		this.forward.set(program, session);
 		return session;
 	}

@@ -11,13 +11,19 @@ export interface ComputationOptions {
 	readonly source?: SourceFile | undefined;
 	/** What messages call the model. */
 	readonly at?: string | undefined;
+	/** False: what a run frees goes back to the system, for a session that waits most of the time. */
+	readonly arena?: boolean | undefined;
 }
 
 /**
  * Opens a session whose outputs are `wanted`, with only the nodes that they need. Close it when done.
  * @throws DistembError `engine` if the engine refuses the graph
  */
-export function openComputation(graph: Graph, wanted: readonly Value[], { threads, source, at }: ComputationOptions): Promise<Session> {
+export function openComputation(
+	graph: Graph,
+	wanted: readonly Value[],
+	{ threads, source, at, arena = true }: ComputationOptions,
+): Promise<Session> {
 	const bytes = encodeToBytes(modelThatGives(graph, wanted), source);
-	return openSession(bytes, { threads, spinning: "never", ...(at === undefined ? {} : { at }) });
+	return openSession(bytes, { threads, spinning: "never", arena, ...(at === undefined ? {} : { at }) });
 }
