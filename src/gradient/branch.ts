@@ -1,7 +1,7 @@
 // Puts the branch that runs in the place of an If: only straight graphs are differentiated.
-import { type CloneContext, cloneNode } from "../ir/clone.js";
-import { addInitializer, addNode, addSparse, freshName, removeNode } from "../ir/edit.js";
+import { removeNode } from "../ir/edit.js";
 import type { Graph, Model, Node, Value } from "../ir/graph.js";
+import { become, placeConstants, placeNodes, placeOf } from "./body.js";
 
 /**
  * Inlines every If of the main graph whose condition is known, inner ones of the chosen branch too.
@@ -24,32 +24,13 @@ export function inlineBranches(model: Model, conditionOf: (condition: Value) => 
 }
 
 function inlineBranch(node: Node, body: Graph, moved: Map<Value, Value>): void {
-	const { graph } = node;
-	const fresh = (value: Value) => freshName(graph.model, value.name);
-	const values = new Map<Value, Value | undefined>();
-	for (const value of body.initializers) {
-		if (value.tensor !== undefined) values.set(value, addInitializer(graph, fresh(value), value.tensor, value.info));
-	}
-	for (const value of body.sparse) {
-		values.set(value, addSparse(graph, fresh(value), value.source.kind === "sparse" ? value.source.carried : undefined));
-	}
+	const placed = placeConstants(node, body);
 	const results = resultsOf(node, body);
-	const context: CloneContext = {
-		values,
-		attributes: new Map(),
-		before: node,
-		rename: (name) => (node.name === "" ? name : `${node.name}/${name}`),
-		nameOf: (value) => results.get(value) ?? fresh(value),
-	};
-	for (const inner of body.nodes) cloneNode(inner, graph, context);
-	for (const [index, { value }] of body.outputs.entries()) {
-		const output = node.outputs[index];
-		if (output === undefined || results.get(value) === output) continue;
-		const source = values.get(value) ?? value;
-		addNode(graph, { opType: "Identity", name: `${node.name}/${output.name}`, inputs: [source], outputs: [output] }, node);
-	}
+	placeNodes(node, body.nodes, placed, (name) => (node.name === "" ? name : `${node.name}/${name}`), results);
+	// Outputs that a copy defines by now are none of `node` any more.
+	for (const [index, { value }] of body.outputs.entries()) become(node, index, placeOf(value, placed));
 	removeNode(node);
-	for (const [from, to] of values) if (to !== undefined) moved.set(from, to);
+	for (const [from, to] of placed) if (to !== undefined) moved.set(from, to);
 }
 
 /** Values of the branch that become a result themselves: computed by a node of it, and returned once. */

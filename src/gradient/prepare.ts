@@ -1,4 +1,5 @@
-// Turns a model into a graph that can be differentiated: functions and branches inlined, opset 18, composite operators taken apart.
+// Turns a model into a graph that can be differentiated: functions and branches inlined, loops unrolled, opset 18, composite operators
+// taken apart.
 import { DistembError } from "../errors.js";
 import { addInput, removeInitializer, removeNode, replaceUses, setInfo, setInput } from "../ir/edit.js";
 import type { Model, Value } from "../ir/graph.js";
@@ -10,6 +11,7 @@ import { Ops } from "./ops.js";
 import { raiseOpset } from "./raise.js";
 import { simplify } from "./simplify.js";
 import { passQuantizers } from "./straight-through.js";
+import { MOST_UNROLLED, unrollLoops } from "./unroll.js";
 import { widen } from "./widen.js";
 
 /** Tells type and sizes of every value of a model's main graph: one run, at the batch and length that training will have. */
@@ -25,7 +27,7 @@ export interface TrainingGraph {
 }
 
 /**
- * A copy of `model` for training. `probe` is called a few times, once more for each level of nested Ifs.
+ * A copy of `model` for training. `probe` is called a few times, once more for each level of nested Ifs and loops.
  * @throws what `probe` throws: a model that does not run cannot be trained.
  */
 export async function prepareForTraining(model: Model, probe: Probe): Promise<TrainingGraph> {
@@ -34,9 +36,18 @@ export async function prepareForTraining(model: Model, probe: Probe): Promise<Tr
 	const wide = widen(copy.model);
 	let facts = await probe(copy.model);
 	const moved = new Map<Value, Value>();
-	while (inlineBranches(copy.model, (condition) => truthOf(facts.get(condition)), moved) > 0) facts = await probe(copy.model);
+	const kept = new Map<Value, string>();
+	const most = copy.model.graph.nodes.length + MOST_UNROLLED;
+	const straighten = () =>
+		inlineBranches(copy.model, (condition) => truthOf(facts.get(condition)), moved) +
+		unrollLoops(copy.model, { known: (value) => facts.get(value), most, moved, kept });
+	while (straighten() > 0) facts = await probe(copy.model);
 	const raised = raiseOpset(copy.model, (value) => facts.get(value));
 	const ops = Ops.on(raised.model.graph, new Map(await probe(raised.model)));
+	for (const [output, why] of kept) {
+		const node = raised.values.get(output)?.producer;
+		if (node !== undefined) ops.keep(node, why);
+	}
 	decompose(ops);
 	passQuantizers(ops);
 	simplify(ops);

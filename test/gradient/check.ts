@@ -1,8 +1,7 @@
 // The shared checker of gradients: central differences of the graph as it was written, against the gradient graph.
 
-import { decompose } from "../../src/gradient/decompose.js";
-import { Ops } from "../../src/gradient/ops.js";
-import { raiseOpset } from "../../src/gradient/raise.js";
+import type { Ops } from "../../src/gradient/ops.js";
+import { prepareForTraining } from "../../src/gradient/prepare.js";
 import type { Rules } from "../../src/gradient/rules.js";
 import { differentiate, type SweepResult } from "../../src/gradient/sweep.js";
 import { addConstant, smallTensor } from "../../src/ir/build.js";
@@ -59,19 +58,17 @@ export interface Checked {
 }
 
 export function modelOf({ graph, opset = 18, precision = "float64" }: GradientCase): Model {
-	const lines = graph
-		.trim()
-		.split("\n")
-		.map((line) => line.trim());
-	const [head, ...body] = lines;
-	const text = [`model ir 10, opset ai.onnx ${opset}, com.microsoft 1`, `graph ${head}`, ...body.map((line) => `\t${line}`)].join("\n");
+	const [head, ...body] = graph.trim().split("\n");
+	const least = Math.min(...body.map((line) => line.search(/\S/)));
+	const lines = [`graph ${head}`, ...body.map((line) => `\t${line.slice(least)}`)];
+	const text = [`model ir 10, opset ai.onnx ${opset}, com.microsoft 1`, ...lines].join("\n");
 	return parseModel(text.replace(/\bT\[/g, `${precision}[`), { seed: 1 });
 }
 
 export interface CheckOptions {
-	/** Another table of rules, another way to take nodes apart: for tests of the checker. */
+	/** Another table of rules, a change of the training graph: for tests of the checker. */
 	readonly rules?: Rules;
-	readonly decompose?: (ops: Ops) => void;
+	readonly change?: (ops: Ops) => void;
 	readonly seed?: number;
 }
 
@@ -125,11 +122,8 @@ async function analyticGradients(
 	weights: ReadonlyMap<string, Float64Array>,
 	options: CheckOptions,
 ): Promise<{ gradients: Map<string, Float64Array>; outputs: Readonly<Record<string, EngineTensor>>; result: SweepResult }> {
-	const known = await probe(original, feeds, { threads: 1 });
-	const { model } = raiseOpset(original, (value) => known.get(value));
-	const facts = await probe(model, feeds, { threads: 1 });
-	const ops = Ops.on(model.graph, facts, "loss");
-	(options.decompose ?? decompose)(ops);
+	const { model, ops } = await prepareForTraining(original, (copy) => probe(copy, feeds, { threads: 1 }));
+	options.change?.(ops);
 	const terms: Value[] = [];
 	for (const { value } of model.graph.outputs) {
 		const weight = weights.get(value.name);

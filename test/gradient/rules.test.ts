@@ -62,7 +62,7 @@ describe("the checker", () => {
 	it("finds_a_result_that_is_another", async () => {
 		const difference: GradientCase = { about: "difference", graph: "main(a: T[2, 3], b: T[2, 3])\ny = Sub(a, b)\nreturn y" };
 		const { outputs } = await checkGradients(difference, {
-			decompose: ({ graph }) => {
+			change: ({ graph }) => {
 				const [node] = graph.nodes;
 				if (node !== undefined) setInput(node, 1, node.inputs[0]);
 			},
