@@ -12,7 +12,7 @@ import { type Facts, frontAxis } from "./facts.js";
 /** What is known of a value; undefined: nothing. */
 export type Known = (value: Value) => Facts | undefined;
 
-/** Nodes that loops may add to a training graph: it takes a probe's time to load, which grows faster than the graph. */
+/** Nodes that loops may add to a training graph: it loads in some seconds then; the time grows faster than the graph. */
 export const MOST_UNROLLED = 4_000;
 
 /** What a Loop and a Scan have in common: states that go from step to step, and slices that come in or go out at each. */
