@@ -19,23 +19,34 @@ export function withPast({ ops, has, x }: RuleContext, past: number, now: Value)
 	return has(past) && (ops.dims(x(past))[2] ?? 0) > 0 ? ops.concat([x(past), now], 2) : now;
 }
 
-/** ai.onnx Attention: Q, K, V, attn_mask, past_key, past_value. */
+/** ai.onnx Attention: Q, K, V, attn_mask, past_key, past_value, nonpad_kv_seqlen. */
 export function attention(context: RuleContext): Results {
-	const { ops, x, has, node, rank, dims, unsupported } = context;
+	const { ops, x, has, node, rank, dims } = context;
 	const isFlat = rank(0) === 3;
 	const heads = (index: number, name: string) => (isFlat ? splitHeads(ops, x(index), intOf(node, name, 1)) : x(index));
 	const query = heads(0, "q_num_heads");
 	const key = withPast(context, 4, heads(1, "kv_num_heads"));
 	const value = withPast(context, 5, heads(2, "kv_num_heads"));
-	if (has(6)) unsupported("Attention with lengths of padding");
-	const causal = intOf(node, "is_causal", 0) !== 0;
 	const offset = has(4) ? (dims(4)[2] ?? 0) : 0;
+	const causal = intOf(node, "is_causal", 0) !== 0;
+	const padded = has(6) ? beforePadding(ops, x(6), ops.dims(query)[2] ?? 1, ops.dims(key)[2] ?? 1, causal) : undefined;
 	const mask = (scores: Value) => {
-		if (!has(3)) return scores;
-		return ops.dtype(x(3)) === "bool" ? masked(ops, scores, x(3)) : ops.add(scores, x(3));
+		const seen = padded === undefined ? scores : masked(ops, scores, padded);
+		if (!has(3)) return seen;
+		return ops.dtype(x(3)) === "bool" ? masked(ops, seen, x(3)) : ops.add(seen, x(3));
 	};
-	const result = attend(ops, { query, key, value, scale: scaleOf(context), softcap: floatOf(node, "softcap", 0), causal, offset, mask });
+	const softcap = floatOf(node, "softcap", 0);
+	const result = attend(ops, { query, key, value, scale: scaleOf(context), softcap, causal: causal && !has(6), offset, mask });
 	return [isFlat ? joinHeads(ops, result) : result, key, value];
+}
+
+/** True for the first `counts` keys of each sequence, [batch, 1, length or 1, keys]; where causal, the last query sees the last of them. */
+function beforePadding(ops: Ops, counts: Value, length: number, keys: number, causal: boolean): Value {
+	const along = (size: number, dims: readonly number[]) => ops.reshape(ops.integers(axesFrom(0, size)), dims);
+	const ends = ops.reshape(counts, [ops.dims(counts)[0] ?? 1, 1, 1, 1]);
+	const position = along(keys, [1, 1, 1, keys]);
+	const seen = ops.less(position, ends);
+	return causal ? ops.and(seen, ops.less(position, ops.add(along(length, [1, 1, length, 1]), ops.sub(ends, length - 1)))) : seen;
 }
 
 /** ai.onnx RotaryEmbedding: X, cos_cache, sin_cache, position_ids. */

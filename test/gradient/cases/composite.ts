@@ -12,6 +12,7 @@ const SELF = ["q: T[2, 3, 4]", "k: T[2, 3, 4]", "v: T[2, 3, 4]"];
 const SELF_WEIGHTS = ["x: T[2, 3, 4]", "w: T[4, 12]", "b: T[12]"];
 const PAST = "p: T[2, 2, 2, 2, 2]";
 const BY_HEADS = ["k: T[2, 2, 5, 2]", "v: T[2, 2, 5, 2]"];
+const FOUR_AXES = ["q: T[2, 2, 3, 2]", "k: T[2, 2, 5, 2]", "v: T[2, 2, 5, 2]"];
 const NO_MASK = ["", "", ""];
 const MHA = "com.microsoft.MultiHeadAttention<num_heads=2>";
 const EMBED = "com.microsoft.EmbedLayerNormalization<epsilon=0.01>";
@@ -50,6 +51,12 @@ export const composite: Readonly<Record<keyof typeof DECOMPOSITIONS, readonly Gr
 			"y, k2, v2",
 			{ opset: 23 },
 		),
+		node("keys before padding", "Attention", [...FOUR_AXES, "", "", "", "n: int64[2]"], "y", { opset: 24, feeds: { n: [3, 5] } }),
+		node("keys before padding, causal, a mask", "Attention<is_causal=1>", [...FOUR_AXES, "m: T[3, 5]", "", "", "n: int64[2]"], "y", {
+			opset: 24,
+			feeds: { n: [3, 5] },
+			...f32,
+		}),
 		node("causal, more keys", "Attention<is_causal=1>", ["q: T[1, 2, 3, 2]", "k: T[1, 2, 5, 2]", "v: T[1, 2, 5, 2]"], "y", { opset: 23 }),
 	],
 	RotaryEmbedding: [
