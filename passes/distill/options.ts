@@ -103,7 +103,7 @@ export function recipeOf({ method, lr, train, weights }: DistillOptions, kind: T
 }
 
 /** Divergence from which on the whole rate is right for coded factors, in nats. */
-const FAR = 0.25;
+const FAR = 0.5;
 
 /**
  * The highest learning rate for a student that starts `first` nats from the original. Near it large steps undo what rounding was fitted to:
