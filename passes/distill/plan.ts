@@ -1,6 +1,7 @@
 // What will be trained and how: the recipe, the training graphs at every shape, whole or head alone.
 import type { PassContext } from "../../src/pass.js";
 import type { Calibrated, Projection, Reconstructed } from "../../src/state.js";
+import type { BatchShape } from "../../src/training/batches.js";
 import type { Corpus } from "../../src/training/corpus.js";
 import type { WholeModel } from "../../src/training/whole.js";
 import { programAt, type StudentProgram } from "./graph.js";
@@ -115,6 +116,10 @@ function shortlistOf({ width }: WholeModel, { batch, length }: Sizes["shapes"][n
 	return shortlistSize(width, batch * length);
 }
 
+function isSame(a: BatchShape, b: BatchShape): boolean {
+	return a.batch === b.batch && a.length === b.length && a.sourceLength === b.sourceLength;
+}
+
 function largestOf({ shapes, parts }: Sizes): Sizes {
 	return { shapes: shapes.slice(-1), parts };
 }
@@ -162,7 +167,7 @@ async function programsOf(
 	const last = await at(largest);
 	const fitting = inParts(sizes, last.activationBytes);
 	const programs: StudentProgram[] = [];
-	for (const shape of fitting.shapes) programs.push(shape === largest ? last : await at(shape));
+	for (const shape of fitting.shapes) programs.push(isSame(shape, largest) ? last : await at(shape));
 	const million = Math.round(last.parameters.reduce((sum, { initial }) => sum + initial.length, 0) / 1e5) / 10;
 	log(
 		`${last.parameters.length} tensors of ${million} million numbers are trained; ${fitting.parts * (programs.at(-1)?.shape.batch ?? 0)} sequences of ${largest.length} tokens a step${fitting.parts > 1 ? ` in ${fitting.parts} parts` : ""}, ` +

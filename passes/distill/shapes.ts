@@ -16,8 +16,11 @@ const LADDER = [12, 20, 28, 40, 64, 96, 128, 192, 256, 384, 512] as const;
 /** Pairs of this length are as many as a step was asked to have, shorter ones more and longer ones fewer: every step has about as many tokens. */
 const USUAL_LENGTH = 24;
 
-/** What a forward pass may compute and keep, in bytes. */
+/** What a forward pass may compute and keep, in bytes; … */
 export const MOST_ACTIVATIONS = 2 ** 31;
+
+/** … and those of all shapes together: the engine keeps the memory of each. */
+export const MOST_OF_ALL = 3 * MOST_ACTIVATIONS;
 
 export interface Sizes {
 	/** Shapes of one step, the smallest first. */
@@ -41,10 +44,12 @@ export function sizesOf({ kind, fixed }: WholeModel, { special }: Corpus, { batc
 	return { shapes, parts };
 }
 
-/** The same sequences per step in parts whose activations fit: `bytes` are those of the largest shape. */
+/** The same sequences per step in parts whose activations fit, at as many shapes as fit beside each other: `bytes` are those of the largest shape. */
 export function inParts({ shapes, parts }: Sizes, bytes: number): Sizes {
 	const [{ batch }] = [...shapes].reverse() as [BatchShape];
-	const split = Math.min(batch, Math.ceil(bytes / MOST_ACTIVATIONS));
-	if (split <= 1) return { shapes, parts };
-	return { shapes: shapes.map((shape) => ({ ...shape, batch: Math.max(1, Math.floor(shape.batch / split)) })), parts: parts * split };
+	const split = Math.max(1, Math.min(batch, Math.ceil(bytes / MOST_ACTIVATIONS)));
+	const fitting = Math.max(1, Math.floor((MOST_OF_ALL * split) / bytes));
+	const every = Math.ceil(shapes.length / fitting);
+	const kept = shapes.filter((_, index) => (shapes.length - 1 - index) % every === 0);
+	return { shapes: kept.map((shape) => ({ ...shape, batch: Math.max(1, Math.floor(shape.batch / split)) })), parts: parts * split };
 }

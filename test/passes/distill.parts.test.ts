@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { balance } from "../../passes/distill/balance.js";
 import { metricOf } from "../../passes/distill/metric.js";
 import { rowSource, wholeTable } from "../../passes/distill/rows.js";
-import { inParts, MOST_ACTIVATIONS, sizesOf } from "../../passes/distill/shapes.js";
+import { inParts, MOST_ACTIVATIONS, MOST_OF_ALL, sizesOf } from "../../passes/distill/shapes.js";
 import { sharingOf } from "../../passes/distill/sharing.js";
 import { zeroRows } from "../../passes/distill/tables.js";
 import { extentOf } from "../../passes/distill/validation.js";
@@ -45,6 +45,19 @@ describe("sizesOf", () => {
 		const sizes = { shapes: [{ batch: 8, length: 16 }], parts: 1 };
 		expect(inParts(sizes, MOST_ACTIVATIONS)).toEqual(sizes);
 		expect(inParts(sizes, 3.5 * MOST_ACTIVATIONS)).toEqual({ shapes: [{ batch: 2, length: 16 }], parts: 4 });
+	});
+
+	it("trains_at_fewer_lengths_when_memory_does_not_hold_the_activations_of_all", () => {
+		const lengths = (bytes: number) => {
+			const shapes = [12, 20, 28, 40, 64].map((length) => ({ batch: 8, length }));
+			const sizes = inParts({ shapes, parts: 1 }, bytes);
+			return [sizes.parts, ...sizes.shapes.map(({ length }) => length)];
+		};
+		expect(lengths(MOST_OF_ALL / 5)).toEqual([1, 12, 20, 28, 40, 64]);
+		expect(lengths(MOST_OF_ALL / 4.5)).toEqual([1, 12, 28, 64]);
+		expect(lengths(MOST_ACTIVATIONS)).toEqual([1, 12, 28, 64]);
+		// In two parts: half of the activations, as many shapes as before.
+		expect(lengths(2 * MOST_ACTIVATIONS)).toEqual([2, 12, 28, 64]);
 	});
 });
 
