@@ -1,0 +1,25 @@
+// The recipe of a training: its rate, by how near a coded student is to the original.
+import { describe, expect, it } from "vitest";
+import { rateFrom, recipeOf } from "../../passes/distill/options.js";
+
+const recipe = (options: Partial<Parameters<typeof recipeOf>[0]>, isCoded: boolean, kind: "causal" | "encoder" = "causal") =>
+	recipeOf({ corpus: undefined, method: "distemb", ...options }, kind, isCoded);
+
+describe("the rate of a training", () => {
+	it("goes_with_the_root_of_the_divergence_of_a_coded_student", () => {
+		const coded = recipe({}, true);
+		expect(rateFrom(coded, 0.5)).toBe(coded.rate);
+		expect(rateFrom(coded, 3)).toBe(coded.rate);
+		expect(rateFrom(coded, 0.125)).toBeCloseTo(coded.rate / 2, 12);
+		expect(rateFrom(coded, 0.005)).toBeCloseTo(coded.rate / 10, 12);
+	});
+
+	it.each([
+		["of_plain_factors", recipe({}, false), 1e-3],
+		["of_the_papers_method", recipe({ method: "paper" }, false), 1e-3],
+		["that_was_asked_for", recipe({ lr: 2e-4 }, true), 2e-4],
+		["of_an_encoder", recipe({}, true, "encoder"), 1e-3],
+	])("%s_does_not", (_, own, rate) => {
+		expect(rateFrom(own, 0.005)).toBe(rate);
+	});
+});
