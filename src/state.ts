@@ -186,7 +186,7 @@ export interface Calibrated extends Located {
 export interface Coding {
 	/** Place of each row among the rows sorted by importance; undefined: their own order. */
 	readonly positions: Uint32Array | undefined;
-	/** Blocks of consecutive places, with the number of values that each column is rounded to. */
+	/** Blocks of consecutive places, with the precision of each column. */
 	readonly blocks: readonly CodedBlock[];
 	/** How the values lie; `equal`: the projections multiply by codes, in onnxruntime's operators. */
 	readonly spacing: Spacing;

@@ -141,8 +141,8 @@ describe("plan", () => {
 		const table = { rows: 100, cols: 10 };
 		const vocabulary = { name: "table", bytes: 4000, table, projections: [{}], lookups: [{}] } as unknown as Vocabulary;
 		const calibrated = { vocabularies: [vocabulary], calibrations: [{ source: "data", tokens: 10 }] } as unknown as Calibrated;
-		const levels = new Uint16Array(10).fill(16);
-		const coding = { blocks: [{ rows: 100, levels }], spacing: "fitted", predictedLoss: 0.01, calibrated: "data" } as unknown as Coding;
+		const perByte = new Uint8Array(10).fill(2);
+		const coding = { blocks: [{ rows: 100, perByte }], spacing: "fitted", predictedLoss: 0.01, calibrated: "data" } as unknown as Coding;
 		const group = { vocabulary, rank: 10, coding, bytes: 390 };
 		const choice = { vocabulary, bytes: [390, 390], predictedLoss: 0.02, otherLoss: 0.03, reason: '"table": a coding for each side' };
 		const tablesOf = (sides: readonly Side[]) => () => ({

@@ -3,11 +3,10 @@
 // rounded from a tenth on 0.093, from the half on 0.135.
 import { fromHalves } from "../../src/ir/halves.js";
 import { leastSquares } from "../../src/linalg/refit.js";
-import { largest, Rounding, roundRight, scalesOf, weighingOf } from "../../src/linalg/rounding.js";
-import type { RowScales } from "../../src/linalg/row-coder.js";
+import { largest, Rounding, roundRight, type StoredRows, weighingOf } from "../../src/linalg/rounding.js";
 import type { PassContext } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
-import type { Sight } from "../../src/runtime/training/training.js";
+import type { Look, Sight } from "../../src/runtime/training/training.js";
 import type { FactorGroup } from "../../src/state.js";
 import type { Parameter } from "./parameters.js";
 import { floatsOf, transposed, writeFactor } from "./write.js";
@@ -44,8 +43,8 @@ interface CodedPair {
 	readonly rank: number;
 	readonly rounding: Rounding;
 	readonly rows: number;
-	/** Of the rows of U, as they were last chosen. */
-	readonly scales: RowScales;
+	/** The rows of U as they were last rounded. */
+	readonly stored: StoredRows;
 }
 
 /** What the student reads in place of coded factors; undefined: there are none. */
@@ -55,13 +54,14 @@ export function codedSight(parameters: readonly Parameter[]): Sight | undefined 
 	return {
 		names: new Set(pairs.flatMap(({ left, right }) => [left.value.name, right.value.name])),
 		kept: new Map(
-			pairs.flatMap(({ left, scales: { divisors, factors } }) => [
+			pairs.flatMap(({ left, stored: { bits, divisors, factors } }) => [
+				[`${left.value.name}/codes`, bits],
 				[`${left.value.name}/divisors`, divisors],
 				[`${left.value.name}/factors`, factors],
 			]),
 		),
-		show: (values, seen, anew) => {
-			for (const pair of pairs) show(pair, values, seen, anew);
+		show: (values, seen, how) => {
+			for (const pair of pairs) show(pair, values, seen, how);
 		},
 	};
 }
@@ -102,44 +102,46 @@ function pairsOf(parameters: readonly Parameter[]): CodedPair[] {
 		const [left, right] = [of(group, "left"), of(group, "right")];
 		if (coding === undefined || left === undefined || right === undefined) return [];
 		const { rows } = vocabulary.table;
-		return [{ left, right, rank, rounding: new Rounding(coding, rank, rows), rows, scales: scalesOf(rows) }];
+		const rounding = new Rounding(coding, rank, rows);
+		return [{ left, right, rank, rounding, rows, stored: rounding.room() }];
 	});
 }
 
 /** Rows of U that are rounded at a time, so that they stay in the processor's cache. */
-const TILE = 128;
+const TILE = 1024;
 
-/** @param anew with scales that are chosen for these values, as they are when codes are written; else with those chosen last */
+/** @param how U is rounded as it is when codes are written, or by the scales that it has, or read as it was rounded last */
 function show(
-	{ left, right, rank, rounding, rows, scales }: CodedPair,
+	{ left, right, rank, rounding, rows, stored }: CodedPair,
 	values: ReadonlyMap<string, Float32Array>,
 	seen: ReadonlyMap<string, Float32Array>,
-	anew: boolean,
+	how: Look,
 ) {
 	const cols = right.initial.length / rank;
 	const own = unscaled(right, values.get(right.value.name) ?? new Float32Array(0));
 	const w = isTurned(right) ? transposed(own, cols, rank) : own;
 	const [from, to] = [values, seen].map((arrays) => arrays.get(left.value.name) ?? new Float32Array(0)) as [Float32Array, Float32Array];
 	const [tile, columns] = [new Float32Array(TILE * rank), scalesIn(left, rank)];
-	const eachTile = (work: (first: number, last: number) => void) => {
-		for (let first = 0; first < rows; first += TILE) {
-			const last = Math.min(rows, first + TILE);
-			takeRows(from, tile, { first, last, rows, columns, turned: isTurned(left) });
-			work(first, last);
-		}
-	};
-	let most = 0;
-	eachTile((first, last) => {
-		most = Math.max(most, largest(tile.subarray(0, (last - first) * rank)));
+	const tiles = Array.from({ length: Math.ceil(rows / TILE) }, (_, index) => {
+		const first = index * TILE;
+		return { first, last: Math.min(rows, first + TILE), rows, columns, turned: isTurned(left) };
 	});
+	let most = 0;
+	for (const { first, last, ...shape } of tiles) {
+		takeRows(from, tile, { first, last, ...shape });
+		most = Math.max(most, largest(tile.subarray(0, (last - first) * rank)));
+	}
 	const by = weighingOf(w, rank, most);
 	const rounded = fromHalves(roundRight(w, by.gauge), "float16").map((value) => value * by.gauge);
 	seen.get(right.value.name)?.set(scaled(right, isTurned(right) ? transposed(rounded, rank, cols) : rounded, scalesIn(right, rank)));
-	eachTile((first, last) => {
-		if (anew) rounding.scale(tile, first, last, by, scales);
-		rounding.round(tile, first, last, scales);
-		putRows(tile, to, { first, last, rows, columns, turned: isTurned(left) });
-	});
+	for (const { first, last, ...shape } of tiles) {
+		if (how !== "kept") {
+			takeRows(from, tile, { first, last, ...shape });
+			rounding.encodeRows({ values: tile, first, last }, by, stored, how === "anew");
+		}
+		rounding.decodeRows(stored, first, last, tile);
+		putRows(tile, to, { first, last, ...shape });
+	}
 }
 
 function scalesIn({ scales }: Parameter, rank: number): Float64Array {

@@ -2,8 +2,9 @@
 import { type Allocation, allocate, type CodedBlock, uniformly } from "../../src/linalg/allocate.js";
 import { type Basis, basesOf, type Importance, intervalLosses, roundingLosses } from "../../src/linalg/basis.js";
 import { codedBytes, outlineOf } from "../../src/linalg/coding.js";
-import { LEVEL_COUNTS, type Spacing } from "../../src/linalg/levels.js";
+import type { Spacing } from "../../src/linalg/levels.js";
 import { PLAIN_BITS, plainBytes, roundPlain } from "../../src/linalg/plain.js";
+import { PRECISIONS } from "../../src/linalg/precision.js";
 import type { DenseProducts } from "../../src/linalg/products.js";
 import type { Calibration, Coding, Side, Table, Vocabulary } from "../../src/state.js";
 import { looksUpAlone } from "../../src/storage.js";
@@ -50,9 +51,9 @@ export interface PlannedCoding {
 export const MOST_BLOCKS = 8;
 
 /** Sets of precisions that are tried: more kinds fit better and need larger tables. */
-const LEVEL_SETS = {
-	fitted: [LEVEL_COUNTS.fitted, [256, 16, 4], [256, 16]],
-	equal: [LEVEL_COUNTS.equal, [256, 16]],
+const PRECISION_SETS = {
+	fitted: [PRECISIONS.fitted, [1, 2, 3, 4], [1, 2, 4], [1, 2]],
+	equal: [PRECISIONS.equal, [1, 2]],
 } as const;
 
 /** Ranges of rows, the most important first, that blocks are made of: their ends grow by about a third. */
@@ -90,11 +91,11 @@ export async function searchCoding(
 			const coding = { positions, blocks, spacing, basis: rotation, rowWeights, predictedLoss: loss, calibrated: calibration?.source };
 			candidates.push({ coding, rank, bytes });
 		};
-		for (const levels of LEVEL_SETS[spacing]) {
+		for (const precisions of PRECISION_SETS[spacing]) {
 			const optionsFor = (permuted: boolean) => {
 				const bytesOf = (blocks: readonly CodedBlock[], rank: number) =>
 					codedBytes(outlineOf(blocks, rank, spacing), table.rows, table.cols, { permuted, lookups });
-				return { budget, levels, spacing, blocks: most, bytesOf };
+				return { budget, precisions, spacing, blocks: most, bytesOf };
 			};
 			for (const [index, positions] of orders.entries()) {
 				const permuted = positions !== undefined && most > 1;

@@ -64,9 +64,9 @@ function multiplied(chain: Chain, node: Node, h: Value, decoded: (isTransposed: 
 /** h·Uᵀ of a block as the sum of products by the codes of each precision. */
 function productOfCodes(chain: Chain, _node: Node, hidden: Value, stored: StoredCoding, block: BlockLayout, index: number): Step {
 	const { kinds, rank } = stored.layout;
-	const products = kinds.flatMap(({ count, digit }, kind): Step[] => {
-		const columns = [...block.kindOf.keys()].filter((column) => kinds[block.kindOf[column] ?? 0]?.count === count);
-		if (digit > 0 || count === 0 || columns.length === 0) return [];
+	const products = kinds.flatMap(({ perByte, digit }, kind): Step[] => {
+		const columns = [...block.kindOf.keys()].filter((column) => kinds[block.kindOf[column] ?? 0]?.perByte === perByte);
+		if (digit > 0 || perByte === 0 || columns.length === 0) return [];
 		const { codes, scales, form } = stored.multiplied(index, kind, columns.length);
 		return [(_, defines) => multiplyByCodes(chain, [columnsOf(chain, hidden, columns, rank), codes, scales], form, defines)];
 	});

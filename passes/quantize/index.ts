@@ -108,14 +108,15 @@ function storedBytes(values: readonly FactorValue[], { factors }: EncodedGroup):
 	return [...stored.values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
-/** How many columns have how many values, block by block. */
+/** How many columns have how many bits, block by block. */
 function codedLine({ group, layout, coding }: CodedGroup, bytes: number, relativeError: number): string {
-	const blocks = coding.blocks.map(({ rows, levels }) => {
-		const counts = [...new Set(levels)].filter((count) => count > 0).sort((a, b) => b - a);
-		return `${rows} rows ${counts.map((count) => `${levels.filter((held) => held === count).length}×${count}`).join(" ")}`;
+	const blocks = coding.blocks.map(({ rows, perByte }) => {
+		const precisions = [...new Set(perByte)].filter((shared) => shared > 0).sort((a, b) => a - b);
+		const columns = precisions.map((held) => `${perByte.filter((shared) => shared === held).length}×${(8 / held).toPrecision(2)}`);
+		return `${rows} rows ${columns.join(" ")}`;
 	});
 	const average = (8 * layout.bytes) / (group.vocabulary.table.rows * group.vocabulary.table.cols);
-	return `${group.vocabulary.name}: ${bytes} bytes, ${average.toPrecision(3)} bits a number, columns × values: ${blocks.join("; ")}; relative error ${relativeError.toPrecision(3)}`;
+	return `${group.vocabulary.name}: ${bytes} bytes, ${average.toPrecision(3)} bits a number, columns × bits: ${blocks.join("; ")}; relative error ${relativeError.toPrecision(3)}`;
 }
 
 async function errorOf(

@@ -6,7 +6,6 @@ import type { Node, Value } from "../../src/ir/graph.js";
 import { Tensor } from "../../src/ir/tensor.js";
 import {
 	type BlockLayout,
-	BYTE_VALUES,
 	type CodedLayout,
 	type DecodedForm,
 	decodedForm,
@@ -14,6 +13,7 @@ import {
 	SPACED_COLUMNS,
 } from "../../src/linalg/coding.js";
 import { quantizerOf } from "../../src/linalg/levels.js";
+import { BYTE_VALUES, valueCount } from "../../src/linalg/precision.js";
 import { computeType } from "../../src/storage.js";
 import type { CodedGroup } from "./coded.js";
 import type { CodedTensors } from "./coded-tensors.js";
@@ -144,8 +144,8 @@ export class StoredCoding {
 	/** The codes and scales of the columns of one precision in a block, as MatMulNBits reads them; `kind`: the first of that precision. */
 	multiplied(index: number, kind: number, columns: number): { codes: Value; scales: Value; form: CodesForm } {
 		const block = this.blockAt(index);
-		const { count = 1 } = this.layout.kinds[kind] ?? {};
-		const bits = Math.log2(count);
+		const { perByte = 1 } = this.layout.kinds[kind] ?? {};
+		const bits = 8 / perByte;
 		const blocks = Math.ceil(columns / SPACED_COLUMNS);
 		const width = (blocks * SPACED_COLUMNS * bits) / 8;
 		const first = block.byteOf[block.kindOf.indexOf(kind)] ?? 0;
@@ -160,7 +160,7 @@ export class StoredCoding {
 		});
 		const scales = this.once(`scales ${index} ${kind}`, (chain) => {
 			const label = `block_${index}_${bits}_bits_scales`;
-			const { values } = quantizerOf(count, "equal");
+			const { values } = quantizerOf(valueCount(perByte), "equal");
 			const step = (values[1] ?? 0) - (values[0] ?? 0);
 			// In float32: an engine without float16 products would not compute them once, and its operator misreads scales that are not constant.
 			const steps = chain.constant(

@@ -12,7 +12,7 @@ export function codedFactors({ cols, rows }: Table, rank: number, { basis, block
 		blockOf.fill(index, first, first + block.rows);
 		first += block.rows;
 	}
-	const dropped = blocks.map(({ levels }) => [...levels.keys()].filter((column) => levels[column] === 0));
+	const dropped = blocks.map(({ perByte }) => [...perByte.keys()].filter((column) => perByte[column] === 0));
 	let out = new Float32Array(0);
 	const left = async (start: number, end: number, table: Float32Array): Promise<Float32Array> => {
 		const count = end - start;

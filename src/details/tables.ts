@@ -53,7 +53,17 @@ async function detailsOf(
 ): Promise<TableDetails> {
 	const calibration = calibrations.find((each) => each.vocabulary === vocabulary);
 	const codings = groups.flatMap(({ group: { side, coding } }) =>
-		coding === undefined ? [] : [{ side, blocks: coding.blocks.map(({ rows, levels }) => ({ rows, levels: [...levels] })) }],
+		coding === undefined
+			? []
+			: [
+					{
+						side,
+						blocks: coding.blocks.map(({ rows, perByte }) => ({
+							rows,
+							bits: Array.from(perByte, (shared) => (shared === 0 ? 0 : 8 / shared)),
+						})),
+					},
+				],
 	);
 	return {
 		vocabulary: vocabulary.name,

@@ -1,5 +1,6 @@
 // Bits for the columns of each block of rows, under a number of bytes: reverse water-filling (math.md §5) in one shared basis.
-import { quantizerOf, type Spacing } from "./levels.js";
+import type { Spacing } from "./levels.js";
+import { precisionOf } from "./precision.js";
 
 /** Consecutive rows, the most important first, in a basis whose columns are uncorrelated. */
 export interface Interval {
@@ -11,8 +12,8 @@ export interface Interval {
 /** Rows that are coded alike. */
 export interface CodedBlock {
 	readonly rows: number;
-	/** Number of values that each column is rounded to; 0 where it is dropped. */
-	readonly levels: Uint16Array;
+	/** For each column, how many of its precision share a byte; 0 where it is dropped. */
+	readonly perByte: Uint8Array;
 }
 
 export interface Allocation {
@@ -27,8 +28,8 @@ export interface Allocation {
 
 export interface AllocateOptions {
 	readonly budget: number;
-	/** Numbers of values that a column may be rounded to, and how they lie. */
-	readonly levels: readonly number[];
+	/** How many columns may share a byte, and how the values lie. */
+	readonly precisions: readonly number[];
 	readonly spacing: Spacing;
 	/** At most so many blocks. */
 	readonly blocks: number;
@@ -36,11 +37,11 @@ export interface AllocateOptions {
 	readonly bytesOf: (blocks: readonly CodedBlock[], rank: number) => number;
 }
 
-/** Columns that get the same precision: the codes of so many fill whole bytes at most levels, or a block of an engine's operators. */
+/** Columns that get the same precision: the codes of so many fill whole bytes at most precisions, or a block of an engine's operators. */
 export const COLUMN_GROUPS: Readonly<Record<Spacing, number>> = { fitted: 8, equal: 32 };
 
 /**
- * The allocation of least loss within the budget, or undefined if not even nothing at all fits. Column group g of block b gets the level that
+ * The allocation of least loss within the budget, or undefined if not even nothing at all fits. Column group g of block b gets the precision that
  * minimises loss·distortion + λ·bytes, with one λ for all: at the optimum every byte buys the same. Neighbouring blocks are merged, the
  * cheapest pair first, until there are few enough. One precision for all is among the candidates. The price of a column of the right factor is left out of λ's rule, but not out of the bytes.
  */
@@ -51,13 +52,14 @@ export function allocate(intervals: readonly Interval[], options: AllocateOption
 		merged = mergeCheapest(merged, options, found.price);
 		if (merged.length % 4 === 0 || merged.length <= options.blocks) found = fitted(merged, options);
 	}
-	const plain = options.levels.map((count) => uniform(intervals, count, options)).filter(({ bytes }) => bytes <= options.budget);
+	const plain = options.precisions.map((perByte) => uniform(intervals, perByte, options)).filter(({ bytes }) => bytes <= options.budget);
 	return leastOf(found === undefined ? plain : [found.allocation, ...plain]);
 }
 
-/** One precision for all columns of one block, which are as many as there are `losses`; undefined if no level fits the budget. */
+/** One precision for all columns of one block, which are as many as there are `losses`; undefined if no precision fits the budget. */
 export function uniformly(rows: number, losses: Float64Array, options: AllocateOptions): Allocation | undefined {
-	return leastOf(options.levels.map((count) => uniform([{ rows, losses }], count, options)).filter(({ bytes }) => bytes <= options.budget));
+	const all = options.precisions.map((perByte) => uniform([{ rows, losses }], perByte, options));
+	return leastOf(all.filter(({ bytes }) => bytes <= options.budget));
 }
 
 function leastOf(candidates: readonly Allocation[]): Allocation | undefined {
@@ -65,11 +67,11 @@ function leastOf(candidates: readonly Allocation[]): Allocation | undefined {
 }
 
 /** One precision for all: where tables of values take more than the columns' differences save. */
-function uniform(intervals: readonly Interval[], count: number, { bytesOf, spacing }: AllocateOptions): Allocation {
+function uniform(intervals: readonly Interval[], perByte: number, { bytesOf, spacing }: AllocateOptions): Allocation {
 	const all = intervals.reduce(join);
-	const blocks = [{ rows: all.rows, levels: new Uint16Array(all.losses.length).fill(count) }];
+	const blocks = [{ rows: all.rows, perByte: new Uint8Array(all.losses.length).fill(perByte) }];
 	const rank = all.losses.length;
-	const loss = all.losses.reduce((sum, part) => sum + part, 0) * quantizerOf(count, spacing).distortion;
+	const loss = all.losses.reduce((sum, part) => sum + part, 0) * precisionOf(perByte, spacing).distortion;
 	return { blocks, rank, bytes: bytesOf(blocks, rank), loss };
 }
 
@@ -99,8 +101,8 @@ function fitted(intervals: readonly Grouped[], options: AllocateOptions): Fit | 
 	const { budget, bytesOf } = options;
 	const at = (price: number): Allocation => {
 		const chosen = intervals.map((interval) => choose(interval, options, price));
-		const rank = chosen.reduce((most, { block }) => Math.max(most, lastUsed(block.levels)), 0);
-		const blocks = chosen.map(({ block }) => ({ rows: block.rows, levels: block.levels.slice(0, rank) }));
+		const rank = chosen.reduce((most, { block }) => Math.max(most, lastUsed(block.perByte)), 0);
+		const blocks = chosen.map(({ block }) => ({ rows: block.rows, perByte: block.perByte.slice(0, rank) }));
 		return { blocks, rank, bytes: bytesOf(blocks, rank), loss: chosen.reduce((sum, { loss }) => sum + loss, 0) };
 	};
 	const total = intervals.reduce((sum, { losses }) => losses.reduce((part, loss) => part + loss, sum), 0);
@@ -117,39 +119,39 @@ function fitted(intervals: readonly Grouped[], options: AllocateOptions): Fit | 
 	return { allocation: best, price: dear };
 }
 
-function lastUsed(levels: Uint16Array): number {
-	let last = levels.length;
-	while (last > 0 && levels[last - 1] === 0) last--;
+function lastUsed(perByte: Uint8Array): number {
+	let last = perByte.length;
+	while (last > 0 && perByte[last - 1] === 0) last--;
 	return last;
 }
 
-type Precisions = Pick<AllocateOptions, "levels" | "spacing">;
+type Precisions = Pick<AllocateOptions, "precisions" | "spacing">;
 
 function choose(
 	{ rows, losses, groups }: Grouped,
-	{ levels: counts, spacing }: Precisions,
+	{ precisions, spacing }: Precisions,
 	price: number,
 ): { block: CodedBlock; loss: number; cost: number } {
-	const levels = new Uint16Array(losses.length);
+	const perByte = new Uint8Array(losses.length);
 	let loss = 0;
 	let cost = 0;
 	const size = COLUMN_GROUPS[spacing];
-	const quantizers = counts.map((count) => quantizerOf(count, spacing));
+	const candidates = precisions.map((precision) => precisionOf(precision, spacing));
 	for (let group = 0; group < groups.length; group++) {
 		const start = group * size;
 		const end = Math.min(start + size, losses.length);
 		const dropped = groups[group] as number;
 		// A block keeps its first columns, so that no row is without a code.
-		let best = { count: 0, loss: dropped, value: start === 0 ? Number.POSITIVE_INFINITY : dropped };
-		for (const { count, distortion, codesPerByte } of quantizers) {
-			const value = dropped * distortion + (price * rows * (end - start)) / codesPerByte;
-			if (value < best.value) best = { count, loss: dropped * distortion, value };
+		let best = { perByte: 0, loss: dropped, value: start === 0 ? Number.POSITIVE_INFINITY : dropped };
+		for (const { perByte: shared, distortion } of candidates) {
+			const value = dropped * distortion + (price * rows * (end - start)) / shared;
+			if (value < best.value) best = { perByte: shared, loss: dropped * distortion, value };
 		}
-		levels.fill(best.count, start, end);
+		perByte.fill(best.perByte, start, end);
 		loss += best.loss;
 		cost += best.value;
 	}
-	return { block: { rows, levels }, loss, cost };
+	return { block: { rows, perByte }, loss, cost };
 }
 
 /** Increases below this part of the whole cost are rounding errors. */

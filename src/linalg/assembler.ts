@@ -1,4 +1,5 @@
-// A small assembler of WebAssembly: the instructions that simd.ts needs, and a module around functions that work on one imported memory.
+// A small assembler of WebAssembly: the instructions that simd.ts and nearest.ts need, and a module around functions that work on one
+// imported memory.
 
 /** Bytes of code. */
 export type Code = readonly number[];
@@ -14,6 +15,7 @@ export const wasm = {
 	set: (local: number): Code => [0x21, local],
 	i32Const8: [0x41, 8] as Code,
 	i32Const16: [0x41, 16] as Code,
+	i32Const: (value: number): Code => [0x41, ...signed(value)],
 	i32Add: [0x6a] as Code,
 	i32LessUnsigned: [0x49] as Code,
 	f64Add: [0xa0] as Code,
@@ -26,6 +28,19 @@ export const wasm = {
 	add: [0xfd, 0xf0, 0x01] as Code,
 	subtract: [0xfd, 0xf1, 0x01] as Code,
 	multiply: [0xfd, 0xf2, 0x01] as Code,
+	/** Vectors of four float32 or int32. */
+	load32Splat: (offset: number): Code => [0xfd, 0x09, 2, offset],
+	loadAt: (offset: number): Code => [0xfd, 0x00, 2, ...unsigned(offset)],
+	storeAt: (offset: number): Code => [0xfd, 0x0b, 2, ...unsigned(offset)],
+	constant: (words: readonly [number, number, number, number]): Code => [0xfd, 0x0c, ...words.flatMap(littleEndian)],
+	select: [0xfd, 0x52] as Code,
+	f32Less: [0xfd, 0x43] as Code,
+	f32Absolute: [0xfd, 0xe0, 0x01] as Code,
+	f32Add: [0xfd, 0xe4, 0x01] as Code,
+	f32Subtract: [0xfd, 0xe5, 0x01] as Code,
+	f32Multiply: [0xfd, 0xe6, 0x01] as Code,
+	f32Least: [0xfd, 0xea, 0x01] as Code,
+	i32AddVector: [0xfd, 0xae, 0x01] as Code,
 	ifThen: [0x04, 0x40] as Code,
 	loop: [0x03, 0x40] as Code,
 	repeatIf: [0x0d, 0] as Code,
@@ -71,6 +86,15 @@ function list(items: readonly Code[]): Code {
 
 function text(name: string): Code {
 	return sized([...new TextEncoder().encode(name)]);
+}
+
+function littleEndian(word: number): Code {
+	return [word & 0xff, (word >>> 8) & 0xff, (word >>> 16) & 0xff, (word >>> 24) & 0xff];
+}
+
+/** LEB128 of a number that is not negative, as integers with a sign have it. */
+function signed(value: number): Code {
+	return value < 0x40 ? [value] : [(value & 0x7f) | 0x80, ...signed(value >>> 7)];
 }
 
 /** LEB128. */

@@ -1,10 +1,11 @@
 // Where the code of each column stands in the bytes of a row, block by block, and what all of it takes when stored.
 import type { CodedBlock } from "./allocate.js";
-import { codesPerByte, type Spacing } from "./levels.js";
+import type { Spacing } from "./levels.js";
+import { BYTE_VALUES } from "./precision.js";
 
-/** How a number is read from its byte: digit `digit` of the byte in base `count`. Kind 0 is a column that was dropped: `count` 0. */
+/** How a number is read from its byte: it is number `digit` of the `perByte` that share it. Kind 0 is a column that was dropped: `perByte` 0. */
 export interface Kind {
-	readonly count: number;
+	readonly perByte: number;
 	readonly digit: number;
 }
 
@@ -35,13 +36,13 @@ export interface CodedLayout {
 export const SPACED_COLUMNS = 32;
 
 /**
- * Columns of equal precision lie together. In a run of c columns in w bytes, column j is digit ⌊j/w⌋ of byte j mod w; equally spaced, as
- * MatMulNBits has it, digit j mod n of byte ⌊j/n⌋, n to a byte.
+ * Columns of equal precision lie together. In a run of c columns in w bytes, column j is number ⌊j/w⌋ of byte j mod w; equally spaced, as
+ * MatMulNBits has it, number j mod n of byte ⌊j/n⌋, n to a byte.
  */
 export function layoutOf(blocks: readonly CodedBlock[], rank: number, spacing: Spacing): CodedLayout {
-	const counts = [...new Set(blocks.flatMap(({ levels }) => [...levels]))].filter((count) => count > 0).sort((a, b) => b - a);
-	const kinds: Kind[] = [{ count: 0, digit: 0 }];
-	for (const count of counts) for (let digit = 0; digit < codesPerByte(count); digit++) kinds.push({ count, digit });
+	const precisions = [...new Set(blocks.flatMap((block) => [...block.perByte]))].filter((perByte) => perByte > 0).sort((a, b) => a - b);
+	const kinds: Kind[] = [{ perByte: 0, digit: 0 }];
+	for (const perByte of precisions) for (let digit = 0; digit < perByte; digit++) kinds.push({ perByte, digit });
 	let first = 0;
 	let start = 0;
 	const laid = blocks.map((block): BlockLayout => {
@@ -49,14 +50,13 @@ export function layoutOf(blocks: readonly CodedBlock[], rank: number, spacing: S
 		const kindOf = new Uint8Array(rank);
 		let rowBytes = 0;
 		let used = 0;
-		for (const count of counts) {
-			const columns = [...block.levels.keys()].filter((column) => block.levels[column] === count);
-			const digits = codesPerByte(count);
-			const width = widthOf(columns.length, count, spacing);
-			const kind = kinds.findIndex((held) => held.count === count);
+		for (const perByte of precisions) {
+			const columns = [...block.perByte.keys()].filter((column) => block.perByte[column] === perByte);
+			const width = widthOf(columns.length, perByte, spacing);
+			const kind = kinds.findIndex((held) => held.perByte === perByte);
 			for (const [index, column] of columns.entries()) {
-				byteOf[column] = rowBytes + (spacing === "fitted" ? index % width : Math.floor(index / digits));
-				kindOf[column] = kind + (spacing === "fitted" ? Math.floor(index / width) : index % digits);
+				byteOf[column] = rowBytes + (spacing === "fitted" ? index % width : Math.floor(index / perByte));
+				kindOf[column] = kind + (spacing === "fitted" ? Math.floor(index / width) : index % perByte);
 				used = Math.max(used, column + 1);
 			}
 			rowBytes += width;
@@ -70,9 +70,9 @@ export function layoutOf(blocks: readonly CodedBlock[], rank: number, spacing: S
 }
 
 /** Bytes of a row's codes of equal precision. */
-function widthOf(columns: number, count: number, spacing: Spacing): number {
+function widthOf(columns: number, perByte: number, spacing: Spacing): number {
 	const stored = spacing === "fitted" ? columns : Math.ceil(columns / SPACED_COLUMNS) * SPACED_COLUMNS;
-	return Math.ceil(stored / codesPerByte(count));
+	return Math.ceil(stored / perByte);
 }
 
 /** As much of a layout as its size depends on. */
@@ -86,27 +86,24 @@ export interface Outline extends Pick<CodedLayout, "rank" | "spacing" | "bytes">
 export function outlineOf(blocks: readonly CodedBlock[], rank: number, spacing: Spacing): Outline {
 	const seen = new Set<number>();
 	let bytes = 0;
-	const outlined = blocks.map(({ rows, levels }) => {
+	const outlined = blocks.map(({ rows, perByte: precisions }) => {
 		const columns = new Map<number, number>();
 		let used = 0;
-		for (let column = 0; column < levels.length; column++) {
-			const count = levels[column] as number;
-			if (count === 0) continue;
-			columns.set(count, (columns.get(count) ?? 0) + 1);
+		for (let column = 0; column < precisions.length; column++) {
+			const perByte = precisions[column] as number;
+			if (perByte === 0) continue;
+			columns.set(perByte, (columns.get(perByte) ?? 0) + 1);
 			used = column + 1;
 		}
-		for (const [count, number] of columns) {
-			seen.add(count);
-			bytes += rows * widthOf(number, count, spacing);
+		for (const [perByte, number] of columns) {
+			seen.add(perByte);
+			bytes += rows * widthOf(number, perByte, spacing);
 		}
 		return { rows, rank: used };
 	});
-	const digits = [...seen].reduce((sum, count) => sum + codesPerByte(count), 0);
+	const digits = [...seen].reduce((sum, perByte) => sum + perByte, 0);
 	return { rank, spacing, blocks: outlined, kinds: { length: 1 + digits }, bytes };
 }
-
-/** Values of a byte. */
-export const BYTE_VALUES = 256;
 
 /** Largest V whose places fit 16 bits. */
 const SMALL = 2 ** 16;

@@ -1,14 +1,13 @@
-// Scalar quantizers of least squared error for normally distributed numbers, and how many codes share a byte.
+// Scalar quantizers of least squared error for normally distributed numbers.
 // Their values are placed freely, or equally spaced, as engines multiply by them.
 
 /** How the values of a quantizer lie: each where it fits best, or at whole multiples of a step. */
 export type Spacing = "fitted" | "equal";
 
-/** Numbers rounded to one of a few values, several codes in a byte: byte = Σ_j code_j · count^j. */
+/** Numbers rounded to one of a few values. */
 export interface Quantizer {
 	/** Number of values. */
 	readonly count: number;
-	readonly codesPerByte: number;
 	/** The values, ascending, for numbers of variance 1. */
 	readonly values: Float64Array;
 	/** Expected squared error for a normal distribution of variance 1. */
@@ -35,9 +34,6 @@ export function codeOf(number: number, low: number, perUnit: number, start: Uint
 	while (number > (ends[code] as number)) code++;
 	return code;
 }
-
-/** Counts of values for which whole bytes waste little: 8, 4, 2⅔, 2 and 1.6 bits a code; equally spaced, only whole bits. */
-export const LEVEL_COUNTS = { fitted: [256, 16, 6, 4, 3], equal: [256, 16, 4] } as const;
 
 /** Points of the discretised normal density, over ±RANGE standard deviations. */
 const POINTS = 1 << 15;
@@ -99,14 +95,7 @@ function quantizer(values: Float64Array, { mass, moment, square }: Sums): Quanti
 	}
 	const search = searchOf(values);
 	const encode = (number: number) => codeOf(number, search.low, search.perUnit, search.start, search.ends);
-	return { count, codesPerByte: codesPerByte(count), values, distortion, encode, search };
-}
-
-/** How many codes of `count` values a byte holds. */
-export function codesPerByte(count: number): number {
-	let codes = 0;
-	for (let product = count; product <= 256; product *= count) codes++;
-	return codes;
+	return { count, values, distortion, encode, search };
 }
 
 function pointAt(index: number): number {

@@ -1,12 +1,13 @@
 // Rows of U as codes of different precision, one scale a row.
 import { DistembError, throwIfAborted } from "../errors.js";
-import { fromFloat16, toFloat16 } from "../ir/elements.js";
+import { toFloat16 } from "../ir/elements.js";
 import { toHalves } from "../ir/halves.js";
 import type { Coding } from "../state.js";
-import { BYTE_VALUES, type CodedLayout, layoutOf } from "./coding.js";
+import { type CodedLayout, layoutOf } from "./coding.js";
 import { halfGauge } from "./half-gauge.js";
-import { quantizerOf } from "./levels.js";
-import { type RowCoder, type RowScales, rowCoder, type Weighing } from "./row-coder.js";
+import type { NearestSearch } from "./nearest.js";
+import { BYTE_VALUES, precisionOf } from "./precision.js";
+import { type CodedRows, type RowCoder, rowCoder, type Weighing } from "./row-coder.js";
 
 /** U [V, r] and W [r, d] in float32. */
 export interface FloatFactors {
@@ -26,8 +27,21 @@ export interface RoundedRows {
 	left(start: number, end: number): Float32Array;
 }
 
+/** Rows [first, last) of U. */
+export interface RowsOfU {
+	readonly values: Float32Array;
+	readonly first: number;
+	readonly last: number;
+}
+
 /** Rows handled at a time. */
 const ROWS = 4096;
+
+/** All rows, rounded: codes by place, divisors and factors by id. */
+export interface StoredRows extends CodedRows {
+	/** The codes as float32 without meaning: what training keeps is made of these. */
+	readonly bits: Float32Array;
+}
 
 /** Rounds factors of one coding, as often as they change. */
 export class Rounding {
@@ -44,51 +58,68 @@ export class Rounding {
 	) {
 		this.layout = layoutOf(coding.blocks, rank, coding.spacing);
 		this.values = byteValues(this.layout);
-		this.coders = this.layout.blocks.map((block) => rowCoder(block, this.layout, this.values));
+		const searches = new Map<number, NearestSearch>();
+		this.coders = this.layout.blocks.map((block) => rowCoder(block, this.layout, this.values, searches));
 		this.blockAt = blockOfPlaces(this.layout, rows);
 	}
 
 	/** The same factors give the same codes. */
 	encode({ left, right }: FloatFactors, signal?: AbortSignal): RoundedRows {
-		const { layout, rank, rows } = this;
+		const { rank, rows } = this;
 		let most = 0;
 		for (let first = 0; first < rows; first += ROWS) most = Math.max(most, largest(left(first, Math.min(rows, first + ROWS))));
 		const by = weighingOf(right, rank, most);
 		const { gauge } = by;
-		const codes = new Uint8Array(layout.bytes);
-		const rowScales = scalesOf(rows);
-		const scales = new Uint16Array(rows);
+		const stored = this.room();
 		for (let first = 0; first < rows; first += ROWS) {
 			throwIfAborted(signal);
 			const last = Math.min(rows, first + ROWS);
-			const values = left(first, last);
-			this.scale(values, first, last, by, rowScales);
-			for (let id = first; id < last; id++) {
-				const divisor = rowScales.divisors[id] as number;
-				this.coderOf(id)?.encode(values, (id - first) * rank, divisor, codes, this.startOf(id));
-				scales[this.placeOf(id)] = toFloat16((rowScales.factors[id] as number) * gauge);
-			}
+			this.encodeRows({ values: left(first, last), first, last }, by, stored, true);
 		}
+		const scales = new Uint16Array(rows);
+		for (let id = 0; id < rows; id++) scales[this.placeOf(id)] = toFloat16((stored.factors[id] as number) * gauge);
 		const decoded = (from: number, to: number): Float32Array => {
 			const out = new Float32Array((to - from) * rank);
-			for (let id = from; id < to; id++) {
-				const scale = fromFloat16(scales[this.placeOf(id)] as number);
-				this.coderOf(id)?.decode(codes, this.startOf(id), scale, out, (id - from) * rank);
-			}
-			return out;
+			this.decodeRows(stored, from, to, out);
+			return out.map((value) => value * gauge);
 		};
-		return { codes, scales, gauge, left: decoded };
+		return { codes: stored.codes, scales, gauge, left: decoded };
 	}
 
-	/** Finds the scales that {@link encode} gives rows [first, last) of U, which are `values`. */
-	scale(values: Float32Array, first: number, last: number, by: Weighing, scales: RowScales): void {
-		for (let id = first; id < last; id++) this.coderOf(id)?.scale(values, (id - first) * this.rank, by, scales, id);
+	/** Room for all rows. */
+	room(): StoredRows {
+		const bits = new Float32Array(Math.ceil(this.layout.bytes / Float32Array.BYTES_PER_ELEMENT));
+		const perRow = () => new Float32Array(this.rows);
+		return { bits, codes: new Uint8Array(bits.buffer, 0, this.layout.bytes), divisors: perRow(), factors: perRow() };
 	}
 
-	/** Rounds rows [first, last) of U, which are `values`, in place by their scales; times the gauge of W they are what {@link encode} gives. */
-	round(values: Float32Array, first: number, last: number, { divisors, factors }: RowScales): void {
+	/**
+	 * Rounds rows [first, last) of U, which are `values`, into `stored`.
+	 * @param anew the scales that suit these rows best are sought; else they are near those that `stored` has
+	 */
+	encodeRows({ values, first, last }: RowsOfU, by: Weighing, stored: CodedRows, anew: boolean): void {
+		const { rank, layout, coders } = this;
+		const ids = coders.map((): number[] => []);
+		for (let id = first; id < last; id++) ids[this.blockAt[this.placeOf(id)] as number]?.push(id);
+		for (const [index, coder] of coders.entries()) {
+			const own = ids[index] ?? [];
+			if (own.length === 0) continue;
+			const width = layout.blocks[index]?.rowBytes ?? 0;
+			const held = anew ? undefined : Float32Array.from(own, (id) => stored.divisors[id] as number);
+			const { codes, divisors, factors } = coder.encode({ values, at: own.map((id) => (id - first) * rank) }, by, held);
+			for (const [row, id] of own.entries()) {
+				stored.codes.set(codes.subarray(row * width, (row + 1) * width), this.startOf(id));
+				stored.divisors[id] = divisors[row] as number;
+				stored.factors[id] = factors[row] as number;
+			}
+		}
+	}
+
+	/** Rows [first, last) of U as they are read, into `out`; times the gauge of W they are what {@link encode} gives. */
+	decodeRows({ codes, factors }: CodedRows, first: number, last: number, out: Float32Array): void {
+		out.fill(0, 0, (last - first) * this.rank);
 		for (let id = first; id < last; id++)
-			this.coderOf(id)?.round(values, (id - first) * this.rank, divisors[id] as number, factors[id] as number);
+			this.coderOf(id)?.decode(codes, this.startOf(id), factors[id] as number, out, (id - first) * this.rank);
 	}
 
 	/** Columns that a row does not have, as ranges from … to, exclusively. */
@@ -110,11 +141,6 @@ export class Rounding {
 		const block = this.layout.blocks[this.blockAt[place] as number];
 		return block === undefined ? 0 : block.start + (place - block.first) * block.rowBytes;
 	}
-}
-
-/** Room for the scales of so many rows. */
-export function scalesOf(rows: number): RowScales {
-	return { divisors: new Float32Array(rows), factors: new Float32Array(rows) };
 }
 
 /**
@@ -150,12 +176,10 @@ function blockOfPlaces({ blocks }: CodedLayout, rows: number): Uint16Array {
 /** What each byte of each kind stands for, as float16. */
 function byteValues({ kinds, spacing }: CodedLayout): Uint16Array {
 	const values = new Uint16Array(kinds.length * BYTE_VALUES);
-	for (const [index, { count, digit }] of kinds.entries()) {
-		if (count === 0) continue;
-		const quantizer = quantizerOf(count, spacing);
-		for (let byte = 0; byte < BYTE_VALUES; byte++) {
-			values[index * BYTE_VALUES + byte] = toFloat16(quantizer.values[Math.floor(byte / count ** digit) % count] ?? 0);
-		}
+	for (const [index, { perByte, digit }] of kinds.entries()) {
+		if (perByte === 0) continue;
+		const { values: stand } = precisionOf(perByte, spacing);
+		for (let byte = 0; byte < BYTE_VALUES; byte++) values[index * BYTE_VALUES + byte] = toFloat16(stand[byte * perByte + digit] ?? 0);
 	}
 	return values;
 }

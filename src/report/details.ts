@@ -38,8 +38,8 @@ export interface TableDetails {
 /** Bits of the columns of one pair of factors. */
 export interface CodingDetails {
 	readonly side: "both" | "input" | "output";
-	/** Rows with the number of values that each column is rounded to, 0 where it is dropped; the most important rows first. */
-	readonly blocks: readonly { readonly rows: number; readonly levels: readonly number[] }[];
+	/** Rows with the bits of each column, 0 where it is dropped; the most important rows first. */
+	readonly blocks: readonly { readonly rows: number; readonly bits: readonly number[] }[];
 }
 
 /** A row of the vocabulary, for people. */

@@ -124,17 +124,17 @@ export function sidesReports(choices: readonly SidesChoice[]): SidesReport[] {
 	}));
 }
 
-/** Rows that are coded alike: how many columns are rounded to how many values. */
+/** Rows that are coded alike: how many columns are stored in how many bits. */
 export interface BlockReport {
 	readonly rows: number;
-	/** `count` columns are rounded to `values` different values; the rest is dropped. */
-	readonly columns: readonly { readonly values: number; readonly count: number }[];
+	/** `count` columns take `bits` bits a number; the rest is dropped. */
+	readonly columns: readonly { readonly bits: number; readonly count: number }[];
 }
 
 export function blockReports({ blocks }: Coding): BlockReport[] {
-	return blocks.map(({ rows, levels }) => {
-		const values = [...new Set(levels)].filter((count) => count > 0).sort((a, b) => b - a);
-		return { rows, columns: values.map((held) => ({ values: held, count: levels.filter((level) => level === held).length })) };
+	return blocks.map(({ rows, perByte }) => {
+		const precisions = [...new Set(perByte)].filter((shared) => shared > 0).sort((a, b) => a - b);
+		return { rows, columns: precisions.map((held) => ({ bits: 8 / held, count: perByte.filter((shared) => shared === held).length })) };
 	});
 }
 

@@ -8,6 +8,7 @@ import { setTensor } from "../../src/ir/edit.js";
 import { fromHalves } from "../../src/ir/halves.js";
 import { float32Tensor } from "../../src/ir/tensor.js";
 import { quantizerOf } from "../../src/linalg/levels.js";
+import { valueCount } from "../../src/linalg/precision.js";
 import type { DenseProducts } from "../../src/linalg/products.js";
 import { leastSquares } from "../../src/linalg/refit.js";
 import { Rounding } from "../../src/linalg/rounding.js";
@@ -35,6 +36,9 @@ const { train = "", test = "" } = options;
 if (model === "" || train === "" || test === "") throw new Error("usage: choices.js MODEL --train FILE --test FILE");
 
 const SETTINGS = { blocks: "auto", spacing: "fitted", seed: 0, signal: undefined } as const;
+
+/** Each number is rounded by itself, so that it can move alone. */
+const SPACED = { ...SETTINGS, spacing: "equal" } as const;
 
 const ratios = options.ratios.split(",").map(Number);
 const calibrations = await calibrationsOf(model, train, options.tokens === undefined ? undefined : Number(options.tokens));
@@ -118,7 +122,7 @@ async function roundings(): Promise<void> {
 async function approximation(vocabulary: Vocabulary, calibration: Calibration, bytes: number, sweeps: number, products: DenseProducts) {
 	const { table } = vocabulary;
 	const { rows, cols: d } = table;
-	const { within } = await searchCoding(vocabulary, "both", calibration, products, SETTINGS);
+	const { within } = await searchCoding(vocabulary, "both", calibration, products, SPACED);
 	const planned = within(bytes);
 	if (planned === undefined) throw new Error(`nothing fits in ${bytes} bytes`);
 	const { coding, rank } = planned;
@@ -176,7 +180,7 @@ async function feedBack(
 	const [error, slope] = [new Float64Array(d), new Float64Array(d)];
 	for (let row = 0; row < rows; row++) {
 		const place = coding.positions?.[row] ?? row;
-		const { levels = new Uint16Array(0) } = coding.blocks[ends.findIndex((end) => place < end)] ?? {};
+		const { perByte = new Uint8Array(0) } = coding.blocks[ends.findIndex((end) => place < end)] ?? {};
 		const [a, b] = [q[row] ?? 0, p[row] ?? 0];
 		for (let at = 0; at < metric.length; at++) metric[at] = a * (input[at] ?? 0) + b * (output[at] ?? 0);
 		const read = 1 / gauge;
@@ -189,10 +193,10 @@ async function feedBack(
 		const scale = scales[place] ?? 0;
 		for (let sweep = 0; sweep < sweeps && scale > 0; sweep++)
 			for (let k = 0; k < rank; k++) {
-				const count = levels[k] ?? 0;
+				const shared = perByte[k] ?? 0;
 				const curve = metric[k * d + k] as number;
-				if (count === 0 || !(curve > 0)) continue;
-				const { values, encode } = quantizerOf(count);
+				if (shared === 0 || !(curve > 0)) continue;
+				const { values, encode } = quantizerOf(valueCount(shared), "equal");
 				const held = codes[row * rank + k] as number;
 				const wanted = held * read + (slope[k] as number) / curve;
 				const next = (values[encode((wanted * gauge) / scale)] ?? 0) * scale;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type AllocateOptions, allocate, type CodedBlock, type Interval } from "../../src/linalg/allocate.js";
 import { codedBytes, layoutOf, outlineOf } from "../../src/linalg/coding.js";
-import { LEVEL_COUNTS, quantizerOf } from "../../src/linalg/levels.js";
+import { PRECISIONS, precisionOf } from "../../src/linalg/precision.js";
 
 const COLS = 32;
 const PLACES = { permuted: true, lookups: true };
@@ -26,19 +26,19 @@ function optionsFor(held: readonly Interval[], budget: number, blocks = 4): Allo
 	return {
 		budget,
 		blocks,
-		levels: LEVEL_COUNTS.fitted,
+		precisions: PRECISIONS.fitted,
 		spacing: "fitted" as const,
 		bytesOf: (coded: readonly CodedBlock[], rank: number) => codedBytes(layoutOf(coded, rank, "fitted"), rows, COLS, PLACES),
 	};
 }
 
-/** Every number of every row rounded to `count` values. */
-function uniform(held: readonly Interval[], count: number): { bytes: number; loss: number } {
-	const blocks = [{ rows: held.reduce((sum, { rows }) => sum + rows, 0), levels: new Uint16Array(COLS).fill(count) }];
+/** All columns of all rows `perByte` to a byte. */
+function uniform(held: readonly Interval[], perByte: number): { bytes: number; loss: number } {
+	const blocks = [{ rows: held.reduce((sum, { rows }) => sum + rows, 0), perByte: new Uint8Array(COLS).fill(perByte) }];
 	const total = held.flatMap(({ losses }) => [...losses]).reduce((sum, loss) => sum + loss, 0);
 	return {
 		bytes: codedBytes(layoutOf(blocks, COLS, "fitted"), blocks[0]?.rows ?? 0, COLS, PLACES),
-		loss: total * quantizerOf(count).distortion,
+		loss: total * precisionOf(perByte, "fitted").distortion,
 	};
 }
 
@@ -82,8 +82,8 @@ describe("allocate", () => {
 
 	it("is_never_worse_than_one_precision_for_all_at_the_same_bytes", () => {
 		fc.assert(
-			fc.property(intervals, fc.constantFrom(...LEVEL_COUNTS.fitted), (held, count) => {
-				const plain = uniform(held, count);
+			fc.property(intervals, fc.constantFrom(...PRECISIONS.fitted), (held, perByte) => {
+				const plain = uniform(held, perByte);
 				const found = allocate(held, optionsFor(held, plain.bytes, 1));
 				expect(found?.loss ?? Number.POSITIVE_INFINITY).toBeLessThanOrEqual(plain.loss * (1 + 1e-9));
 			}),
@@ -122,19 +122,19 @@ describe("allocate", () => {
 
 describe("outlineOf", () => {
 	it.each(["fitted", "equal"] as const)("is_as_large_as_the_layout_of_%s_values", (spacing) => {
-		const level = fc.constantFrom(0, ...LEVEL_COUNTS[spacing]);
+		const precision = fc.constantFrom(0, ...PRECISIONS[spacing]);
 		const table = fc.integer({ min: 1, max: 70 }).chain((rank) =>
 			fc.array(
 				fc.record({
 					rows: fc.integer({ min: 1, max: 9 }),
-					levels: fc.array(level, { minLength: rank, maxLength: rank }).map((held) => Uint16Array.from(held)),
+					perByte: fc.array(precision, { minLength: rank, maxLength: rank }).map((held) => Uint8Array.from(held)),
 				}),
 				{ minLength: 1, maxLength: 4 },
 			),
 		);
 		fc.assert(
 			fc.property(table, (blocks) => {
-				const rank = blocks[0]?.levels.length ?? 0;
+				const rank = blocks[0]?.perByte.length ?? 0;
 				const [outline, layout] = [outlineOf(blocks, rank, spacing), layoutOf(blocks, rank, spacing)];
 				expect(outline.bytes).toBe(layout.bytes);
 				expect(outline.kinds.length).toBe(layout.kinds.length);
@@ -146,27 +146,27 @@ describe("outlineOf", () => {
 });
 
 describe("layoutOf", () => {
-	it("gives_every_column_a_digit_of_its_own", () => {
-		const levels = fc
-			.array(fc.constantFrom(0, ...LEVEL_COUNTS.fitted), { minLength: 1, maxLength: 40 })
+	it("gives_every_column_a_place_of_its_own", () => {
+		const precisions = fc
+			.array(fc.constantFrom(0, ...PRECISIONS.fitted), { minLength: 1, maxLength: 40 })
 			.filter((held) => held.some(Boolean));
 		fc.assert(
-			fc.property(levels, (held) => {
-				const { blocks, kinds } = layoutOf([{ rows: 3, levels: Uint16Array.from(held) }], held.length, "fitted");
+			fc.property(precisions, (held) => {
+				const { blocks, kinds } = layoutOf([{ rows: 3, perByte: Uint8Array.from(held) }], held.length, "fitted");
 				const [block] = blocks;
 				const taken = new Set<string>();
-				for (const [column, count] of held.entries()) {
+				for (const [column, perByte] of held.entries()) {
 					const kind = kinds[block?.kindOf[column] ?? 0];
-					expect(kind?.count).toBe(count);
-					if (count === 0) continue;
+					expect(kind?.perByte).toBe(perByte);
+					if (perByte === 0) continue;
 					const byte = block?.byteOf[column] ?? -1;
 					expect(byte).toBeLessThan(block?.rowBytes ?? 0);
-					taken.add(`${byte} ${count} ${kind?.digit}`);
+					taken.add(`${byte} ${perByte} ${kind?.digit}`);
 				}
 				expect(taken.size).toBe(held.filter(Boolean).length);
 				const shared = new Map<number, Set<number>>();
-				for (const [column, count] of held.entries()) {
-					if (count > 0) shared.set(block?.byteOf[column] ?? -1, new Set([...(shared.get(block?.byteOf[column] ?? -1) ?? []), count]));
+				for (const [column, perByte] of held.entries()) {
+					if (perByte > 0) shared.set(block?.byteOf[column] ?? -1, new Set([...(shared.get(block?.byteOf[column] ?? -1) ?? []), perByte]));
 				}
 				expect([...shared.values()].every(({ size }) => size === 1)).toBe(true);
 			}),

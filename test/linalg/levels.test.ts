@@ -1,8 +1,10 @@
-// Quantizers for normally distributed numbers.
+// Scalar quantizers for normally distributed numbers.
 import { describe, expect, it } from "vitest";
 import { fromFloat16, toFloat16 } from "../../src/ir/elements.js";
-import { codesPerByte, LEVEL_COUNTS, quantizerOf } from "../../src/linalg/levels.js";
+import { quantizerOf } from "../../src/linalg/levels.js";
 import { normal } from "../../src/random.js";
+
+const COUNTS = { fitted: [256, 16, 3], equal: [256, 16, 4] } as const;
 
 describe("quantizerOf", () => {
 	// Max, "Quantizing for minimum distortion", 1960, table I.
@@ -16,7 +18,7 @@ describe("quantizerOf", () => {
 		expect(quantizerOf(count).distortion / distortion).toBeCloseTo(1, 2);
 	});
 
-	const ALL = (["fitted", "equal"] as const).flatMap((spacing) => LEVEL_COUNTS[spacing].map((count) => [count, spacing] as const));
+	const ALL = (["fitted", "equal"] as const).flatMap((spacing) => COUNTS[spacing].map((count) => [count, spacing] as const));
 
 	it.each(ALL)("with_%i_values_%s_measures_what_it_predicts", (count, spacing) => {
 		const { values, encode, distortion } = quantizerOf(count, spacing);
@@ -42,13 +44,13 @@ describe("quantizerOf", () => {
 });
 
 describe("equally spaced values", () => {
-	it.each([...LEVEL_COUNTS.equal])("of_%i_are_multiples_of_a_step_from_half_of_them_below_0", (count) => {
+	it.each([...COUNTS.equal])("of_%i_are_multiples_of_a_step_from_half_of_them_below_0", (count) => {
 		const { values } = quantizerOf(count, "equal");
 		const step = (values[1] ?? 0) - (values[0] ?? 0);
 		expect([...values]).toEqual(Array.from({ length: count }, (_, code) => (code - count / 2) * step));
 	});
 
-	it.each([...LEVEL_COUNTS.equal])("of_%i_are_exact_in_16_bits", (count) => {
+	it.each([...COUNTS.equal])("of_%i_are_exact_in_16_bits", (count) => {
 		for (const value of quantizerOf(count, "equal").values) expect(fromFloat16(toFloat16(value))).toBe(value);
 	});
 
@@ -60,11 +62,5 @@ describe("equally spaced values", () => {
 		const ours = quantizerOf(count, "equal").distortion;
 		expect(ours).toBeGreaterThan(quantizerOf(count).distortion);
 		expect(ours / distortion).toBeLessThan(count === 4 ? 1.5 : 1.1);
-	});
-});
-
-describe("codesPerByte", () => {
-	it("fills_bytes_in_any_base", () => {
-		expect([256, 16, 6, 4, 3, 2].map(codesPerByte)).toEqual([1, 2, 3, 4, 5, 8]);
 	});
 });

@@ -1,20 +1,24 @@
 // Rows of U rounded to codes: what is encoded, what is read, and scales that are kept.
 import { describe, expect, it } from "vitest";
 import { fromFloat16 } from "../../src/ir/elements.js";
-import { largest, Rounding, scalesOf, weighingOf } from "../../src/linalg/rounding.js";
+import { precisionOf } from "../../src/linalg/precision.js";
+import { largest, Rounding, weighingOf } from "../../src/linalg/rounding.js";
 import { normal } from "../../src/random.js";
 import type { Coding } from "../../src/state.js";
 
-const [V, R, D] = [600, 7, 5];
-const LEVELS = [
-	[256, 256, 16, 6, 4, 3, 16],
-	[16, 4, 0, 6, 0, 0, 3],
+const [V, R, D] = [600, 9, 5];
+const PRECISIONS = [
+	[1, 1, 2, 3, 4, 5, 2, 3, 3],
+	[2, 4, 0, 3, 0, 0, 5, 6, 8],
 ];
-const CODING = {
-	positions: Uint32Array.from({ length: V }, (_, id) => (id * 7) % V),
-	blocks: LEVELS.map((levels) => ({ rows: V / 2, levels: Uint16Array.from(levels) })),
-	rowWeights: new Float32Array(V).fill(1 / V),
-} as unknown as Coding;
+const BLOCKS = PRECISIONS.map((perByte) => ({ rows: V / 2, perByte: Uint8Array.from(perByte) }));
+const codingOf = (blocks: Coding["blocks"]) =>
+	({
+		positions: Uint32Array.from({ length: V }, (_, id) => (id * 7) % V),
+		blocks,
+		spacing: "fitted",
+		rowWeights: new Float32Array(V).fill(1 / V),
+	}) as unknown as Coding;
 
 function draw(count: number, seed: number): Float32Array {
 	const random = normal(seed);
@@ -24,16 +28,24 @@ function draw(count: number, seed: number): Float32Array {
 const left = draw(V * R, 1);
 left.fill(0, 3 * R, 4 * R);
 const right = draw(R * D, 2).map((value) => 300 * value);
-const rounding = new Rounding(CODING, R, V);
-const encode = (rows: Float32Array) => rounding.encode({ right, left: (start, end) => rows.subarray(start * R, end * R) }, undefined);
+const rounding = new Rounding(codingOf(BLOCKS), R, V);
+const factorsOf = (rows: Float32Array, w = right) => ({
+	right: w,
+	left: (start: number, end: number) => rows.subarray(start * R, end * R),
+});
+const encode = (rows: Float32Array) => rounding.encode(factorsOf(rows), undefined);
 
-/** Rounded in place, by new scales or by those that were chosen for other rows. */
-function round(rows: Float32Array, chosenFor = rows) {
-	const scales = scalesOf(V);
+/** Rounded as a training reads it: by new scales, or by those that were found for other rows. */
+function round(rows: Float32Array, foundFor = rows) {
 	const by = weighingOf(right, R, largest(left));
-	rounding.scale(chosenFor, 0, V, by, scales);
-	const rounded = rows.slice();
-	rounding.round(rounded, 0, V, scales);
+	const stored = rounding.room();
+	rounding.encodeRows({ values: foundFor, first: 0, last: V }, by, stored, true);
+	if (foundFor !== rows) {
+		stored.codes.fill(255);
+		rounding.encodeRows({ values: rows, first: 0, last: V }, by, stored, false);
+	}
+	const rounded = new Float32Array(V * R);
+	rounding.decodeRows(stored, 0, V, rounded);
 	return rounded.map((value) => value * by.gauge);
 }
 
@@ -54,8 +66,8 @@ describe("Rounding", () => {
 	it("gives_a_row_the_columns_of_its_block", () => {
 		const decoded = encode(left).left(0, V);
 		for (let id = 0; id < V; id++) {
-			const levels = LEVELS[(id * 7) % V < V / 2 ? 0 : 1] ?? [];
-			for (let k = 0; k < R; k++) if (levels[k] === 0 && decoded[id * R + k] !== 0) throw new Error(`row ${id} has column ${k}`);
+			const precisions = PRECISIONS[(id * 7) % V < V / 2 ? 0 : 1] ?? [];
+			for (let k = 0; k < R; k++) if (precisions[k] === 0 && decoded[id * R + k] !== 0) throw new Error(`row ${id} has column ${k}`);
 		}
 		expect(rounding.droppedOf(1)).toEqual([]);
 		expect(rounding.droppedOf(50)).toEqual([
@@ -67,7 +79,14 @@ describe("Rounding", () => {
 	it("goes_on_with_kept_scales_nearly_as_well_as_with_new_ones", () => {
 		const gauge = weighingOf(right, R, largest(left)).gauge;
 		const moved = left.map((value, at) => value + 0.01 * (draw(1, at + 5)[0] ?? 0));
-		const [anew, kept, foreign] = [round(moved), round(moved, left), round(moved, draw(V * R, 9))];
+		const [anew, kept, foreign] = [
+			round(moved),
+			round(moved, left),
+			round(
+				moved,
+				left.map((value) => 3 * value),
+			),
+		];
 		const error = (rounded: Float32Array) =>
 			squared(
 				rounded.map((value) => value / gauge),
@@ -75,6 +94,38 @@ describe("Rounding", () => {
 			);
 		expect(kept).not.toEqual(anew);
 		expect(error(kept)).toBeLessThan(1.05 * error(anew));
-		expect(error(foreign)).toBeGreaterThan(1.2 * error(anew));
+		expect(error(foreign)).toBeGreaterThan(1.1 * error(anew));
+	});
+
+	it.each([2, 3, 4, 5, 6, 8])("loses_by_%i_columns_to_a_byte_what_is_predicted_or_less", (perByte) => {
+		const coding = codingOf([{ rows: V, perByte: Uint8Array.from({ length: 120 }, () => perByte) }]);
+		const rows = draw(V * 120, 3);
+		const w = draw(120, 4).fill(1);
+		const { left: decoded, gauge } = new Rounding(coding, 120, V).encode(
+			{ right: w, left: (start, end) => rows.subarray(start * 120, end * 120) },
+			undefined,
+		);
+		const error = squared(
+			decoded(0, V).map((value) => value / gauge),
+			rows,
+		);
+		expect(error / (V * 120) / precisionOf(perByte, "fitted").distortion).toBeGreaterThan(0.8);
+		expect(error / (V * 120) / precisionOf(perByte, "fitted").distortion).toBeLessThan(1.03);
+	});
+
+	it("puts_errors_into_columns_that_cost_less", () => {
+		const coding = codingOf([{ rows: V, perByte: new Uint8Array(R).fill(3) }]);
+		const costly = right.map((value, at) => (Math.floor(at / D) % 3 === 0 ? 10 * value : value));
+		const errorOf = (w: Float32Array<ArrayBuffer>, column: number) => {
+			const { left: decoded, gauge } = new Rounding(coding, R, V).encode(factorsOf(left, w), undefined);
+			const rounded = decoded(0, V);
+			return Array.from({ length: V }, (_, id) => ((rounded[id * R + column] ?? 0) / gauge - (left[id * R + column] ?? 0)) ** 2).reduce(
+				(sum, error) => sum + error,
+				0,
+			);
+		};
+		const flat = new Float32Array(R * D).fill(300);
+		expect(errorOf(costly, 0)).toBeLessThan(0.7 * errorOf(flat, 0));
+		expect(errorOf(costly, 1)).toBeGreaterThan(1.1 * errorOf(flat, 1));
 	});
 });

@@ -114,7 +114,7 @@ describe("a coded table", () => {
 
 	it("keeps_important_rows_in_more_bytes", async () => {
 		const { coding } = await convert({ text: TIED(), ratio: 4 });
-		const bits = coding.blocks.map(({ levels }) => levels.reduce((sum, count) => sum + (count > 0 ? Math.log2(count) : 0), 0));
+		const bits = coding.blocks.map(({ perByte }) => perByte.reduce((sum, shared) => sum + (shared > 0 ? 8 / shared : 0), 0));
 		expect(coding.positions).toBeDefined();
 		expect(bits.length).toBeGreaterThan(1);
 		expect(bits[0]).toBeGreaterThan(bits.at(-1) ?? Number.POSITIVE_INFINITY);

@@ -72,7 +72,7 @@ describe("the coding that is chosen", () => {
 		const isDiagonal = (matrix: Float32Array | undefined) => matrix?.every((value, at) => value === 0 || at % (D + 1) === 0);
 		expect(isDiagonal(large?.coding.basis.right)).toBe(true);
 		expect(isDiagonal(small?.coding.basis.right)).toBe(false);
-		expect(large?.coding.blocks.map(({ levels }) => [...new Set(levels)])).toEqual([[256]]);
+		expect(large?.coding.blocks.map(({ perByte }) => [...new Set(perByte)])).toEqual([[1]]);
 	});
 
 	it("loses_by_rounding_what_is_predicted_of_it", async () => {

@@ -144,9 +144,9 @@ describe("distill, of a coded table", () => {
 		let dropped = 0;
 		for (let id = 0; id < V; id++) {
 			const place = coding.positions?.[id] ?? id;
-			const levels = coding.blocks[ends.findIndex((end) => place < end)]?.levels;
+			const precisions = coding.blocks[ends.findIndex((end) => place < end)]?.perByte;
 			for (let k = 0; k < group.rank; k++)
-				if (levels?.[k] === 0) {
+				if (precisions?.[k] === 0) {
 					dropped++;
 					if (values[id * group.rank + k] !== 0) throw new Error(`row ${id} has column ${k}`);
 				}

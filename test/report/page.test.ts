@@ -77,7 +77,7 @@ describe("a page", () => {
 	});
 
 	it("shows_the_bits_of_each_side_that_has_factors_of_its_own", () => {
-		const blocks = [{ rows: 9, levels: [16, 16] }];
+		const blocks = [{ rows: 9, bits: [4, 4] }];
 		const codings = [{ side: "input", blocks } as const, { side: "output", blocks } as const];
 		const tables = DETAILS.tables.map(({ singularValues: _, ...table }) => ({ ...table, codings }));
 		const figures = Array.from(
@@ -94,8 +94,8 @@ describe("a page", () => {
 		if (table === undefined) throw new Error("no table");
 		const { singularValues: _, ...rest } = table;
 		const blocks = [
-			{ rows: 3, levels: [256, 16, 6] },
-			{ rows: 6, levels: [16, 3, 0] },
+			{ rows: 3, bits: [8, 4, 8 / 3] },
+			{ rows: 6, bits: [4, 1.6, 0] },
 		];
 		const { section } = pageOf(reportWith({ details: { ...DETAILS, tables: [{ ...rest, codings: [{ side: "both", blocks }] }] } }));
 		const cells = Array.from(section("The table")?.querySelectorAll("td") ?? []).map((cell) => cell.textContent);

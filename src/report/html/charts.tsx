@@ -116,18 +116,11 @@ function isShown(index: number, count: number): boolean {
 	return index === count || index % Math.ceil(count / 40) === 1 || count <= 40;
 }
 
-/** Bits that a column takes whose numbers have so many values: as many as fit a byte share it. */
-function bitsOf(values: number): number {
-	let codes = 0;
-	for (let left = 256; values > 1 && left >= values; left /= values) codes++;
-	return codes === 0 ? 0 : 8 / codes;
-}
-
 const bitsText = (bits: number): string => (Number.isInteger(bits) ? `${bits}` : bits.toFixed(1));
 
 export function BitsChart({ coding: { side, blocks } }: { coding: CodingDetails }) {
-	const width = Math.max(...blocks.map(({ levels }) => levels.length));
-	const named = blocks.map(({ rows, levels }, index) => ({ index, rows, label: `${rows} rows`, runs: runsOf(levels, width) }));
+	const width = Math.max(...blocks.map((block) => block.bits.length));
+	const named = blocks.map(({ rows, bits }, index) => ({ index, rows, label: `${rows} rows`, runs: runsOf(bits, width) }));
 	const cells = named.flatMap(({ index, label, runs }) => runs.map((run) => ({ index, label, ...run })));
 	const kinds = [...new Set(cells.map(({ bits }) => bits))].sort((a, b) => a - b);
 	const colours = kinds.map((bits) => `color-mix(in srgb, var(--a) ${Math.round(100 * Math.sqrt(bits / 8))}%, var(--paper))`);
@@ -168,10 +161,10 @@ export function BitsChart({ coding: { side, blocks } }: { coding: CodingDetails 
 	);
 }
 
-function runsOf(levels: readonly number[], width: number): { start: number; end: number; bits: number }[] {
+function runsOf(columns: readonly number[], width: number): { start: number; end: number; bits: number }[] {
 	const runs: { start: number; end: number; bits: number }[] = [];
 	for (let column = 0; column < width; column++) {
-		const bits = bitsOf(levels[column] ?? 0);
+		const bits = columns[column] ?? 0;
 		const last = runs.at(-1);
 		if (last?.bits === bits) last.end = column + 1;
 		else runs.push({ start: column, end: column + 1, bits });

@@ -19,17 +19,24 @@ export interface TrainingOptions extends Partial<AdamWOptions> {
  */
 export interface Sight {
 	readonly names: ReadonlySet<string>;
-	/** What {@link show} found anew last, such as scales, and keeps until it does again; part of a snapshot. */
+	/** What {@link show} found last, such as codes and scales, and keeps until it finds others; part of a snapshot. */
 	readonly kept: ReadonlyMap<string, Float32Array>;
-	/**
-	 * Writes what is read in place of each of `values` into `seen`, by name; nothing but `values` and `kept` may decide it.
-	 * @param anew find all that is kept for these values; directly after that, the same values give the same without it
-	 */
-	show(values: ReadonlyMap<string, Float32Array>, seen: ReadonlyMap<string, Float32Array>, anew: boolean): void;
+	/** Writes what is read in place of each of `values` into `seen`, by name; nothing but `values` and `kept` may decide it. */
+	show(values: ReadonlyMap<string, Float32Array>, seen: ReadonlyMap<string, Float32Array>, how: Look): void;
 }
 
-/** What a sight keeps is found anew after so many steps: that takes several times as long as to go on with it. */
+/**
+ * How values are shown: `anew`, with all that is kept found for them, as it is written in the end; `again`, with what goes on from what is
+ * kept; or `kept`, with what is kept as it is. Each takes several times as long as the next. Directly after `anew` the same values give the
+ * same by all three.
+ */
+export type Look = "anew" | "again" | "kept";
+
+/** Steps after which values are shown again; anew they are shown before each measurement. */
 const KEPT_STEPS = 8;
+
+/** Steps since values were shown, where they never were. */
+const NEVER = Number.POSITIVE_INFINITY;
 
 export interface StepResult {
 	/** Before the update; the mean over the parts. */
@@ -95,9 +102,9 @@ export class Training {
 	private readonly sight: Sight | undefined;
 	/** What is fed in place of the parameters in sight, and how that was shown for the parameters as they are; undefined: not yet. */
 	private readonly seen: ReadonlyMap<string, Float32Array>;
-	private shown: "anew" | "kept" | undefined;
-	/** Steps since the sight was last shown anew. */
-	private keptFor = KEPT_STEPS;
+	private shown: Look | undefined;
+	/** Steps since something else than what is kept was shown. */
+	private keptFor = NEVER;
 
 	constructor(
 		sessions: readonly Session[],
@@ -151,10 +158,11 @@ export class Training {
 		return this.feeds;
 	}
 
-	private look(how: "anew" | "kept"): void {
-		if (this.sight === undefined || this.shown === how || this.shown === "anew") return;
-		this.sight.show(this.parameters, this.seen, how === "anew");
-		if (how === "anew") this.keptFor = 0;
+	private look(how: Look): void {
+		const isShown = this.shown === "anew" || (this.shown !== undefined && how !== "anew");
+		if (this.sight === undefined || isShown) return;
+		this.sight.show(this.parameters, this.seen, how);
+		if (how !== "kept") this.keptFor = 0;
 		this.shown = how;
 	}
 
@@ -187,7 +195,7 @@ export class Training {
 	async measure(batch: Feeds, program = 0): Promise<number> {
 		const run = this.runs[program];
 		if (run === undefined) throw new DistembError("internal", `there is no program ${program}`);
-		this.look(this.keptFor < KEPT_STEPS ? "kept" : "anew");
+		this.look(this.keptFor < KEPT_STEPS ? "kept" : this.keptFor < NEVER ? "again" : "anew");
 		await run.session.run({ ...batch, ...run.own }, run.fetches);
 		return this.loss[0] ?? Number.NaN;
 	}

@@ -8,6 +8,7 @@ import { tensorOf } from "../../../src/runtime/numbers.js";
 import type { Feeds } from "../../../src/runtime/session.js";
 import { rateAt } from "../../../src/runtime/training/schedule.js";
 import {
+	type Look,
 	openTraining,
 	type Sight,
 	type Snapshot,
@@ -142,13 +143,13 @@ describe("training", () => {
 		expect(bitsOf(training.snapshot())).toBe(before);
 	});
 
-	it("rounds_by_what_was_found_for_earlier_steps_and_anew_after_eight", async () => {
+	it("shows_what_it_keeps_and_after_eight_steps_again_and_anew_where_it_is_read", async () => {
 		const [name = ""] = student.distillation.parameters.map(({ value }) => value.name);
 		const kept = new Map([["offset", new Float32Array(1)]]);
-		const shown: boolean[] = [];
-		const show: Sight["show"] = (values, seen, anew) => {
-			shown.push(anew);
-			if (anew) kept.get("offset")?.set([0.125 * shown.length]);
+		const shown: Look[] = [];
+		const show: Sight["show"] = (values, seen, how) => {
+			shown.push(how);
+			if (how !== "kept") kept.get("offset")?.set([0.125 * shown.length]);
 			seen.get(name)?.set((values.get(name) ?? new Float32Array(0)).map((value) => value + (kept.get("offset")?.[0] ?? 0)));
 		};
 		const training = await openTraining(student.distillation, { ...OPTIONS, sight: { names: new Set([name]), kept, show } });
@@ -156,11 +157,11 @@ describe("training", () => {
 		const [batch] = batchesOf(student, train, 1, 5);
 		const feeds = (await batch?.()) ?? {};
 		for (let step = 0; step < 10; step++) await stepOn(training, feeds);
-		expect(shown).toEqual([true, ...Array(7).fill(false), true, false]);
+		expect(shown).toEqual(["anew", ...Array(7).fill("kept"), "again", "kept"]);
 		const saved = training.snapshot();
 		const first = await stepOn(training, feeds);
 		training.parameterFeeds;
-		expect(shown.slice(-2)).toEqual([false, true]);
+		expect(shown.slice(-2)).toEqual(["kept", "anew"]);
 		training.restore(saved);
 		expect(await stepOn(training, feeds)).toEqual(first);
 	});
