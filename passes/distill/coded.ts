@@ -54,10 +54,9 @@ export function codedSight(parameters: readonly Parameter[]): Sight | undefined 
 	return {
 		names: new Set(pairs.flatMap(({ left, right }) => [left.value.name, right.value.name])),
 		kept: new Map(
-			pairs.flatMap(({ left, stored: { bits, divisors, factors } }) => [
+			pairs.flatMap(({ left, stored: { bits, scales } }) => [
 				[`${left.value.name}/codes`, bits],
-				[`${left.value.name}/divisors`, divisors],
-				[`${left.value.name}/factors`, factors],
+				[`${left.value.name}/scales`, scales],
 			]),
 		),
 		show: (values, seen, how) => {

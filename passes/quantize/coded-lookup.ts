@@ -26,7 +26,7 @@ export function lookUp(node: Node, stored: StoredCoding): void {
 	const bytes = chain.cast(chain.add("Gather", [stored.stored("codes"), address], "bytes", along), "uint8", "int32", "bytes_wide");
 	const entry = chain.add("Add", [bytes, ofBlock(stored.table("kinds"), "column_kinds")], "entry");
 	const values = chain.add("Gather", [stored.wide("values"), entry], "values", along);
-	const scales = chain.add("Gather", [stored.wide("scales"), place], "scales", along);
+	const scales = chain.add("Gather", [stored.scales(), place], "scales", along);
 	const decoded = chain.add("Mul", [values, scales], "decoded", {
 		defines: stored.compute === "float32" ? output : undefined,
 	});

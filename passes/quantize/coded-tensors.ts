@@ -10,8 +10,9 @@ import { type Contents, contentsOf } from "./encode.js";
 export interface CodedTensors {
 	/** Codes, uint8 [all bytes]. */
 	readonly codes: Contents;
-	/** float16 [V], by place. */
+	/** uint8 [V], by place: which of the grid's scales a row has; float16 [256]. */
 	readonly scales: Contents;
+	readonly grid: Contents;
 	/** float16 [kinds · 256]. */
 	readonly values: Contents;
 	/** W, float16: r×d and d×r. */
@@ -34,7 +35,7 @@ function integers(dtype: DType, values: readonly number[], dims: readonly number
 }
 
 /** Blocks are counted from the last: the number of ends that a place lies before is then its block. */
-export function codedTensors({ group, coding, layout, codes, scales, values, factor }: CodedGroup): CodedTensors {
+export function codedTensors({ group, coding, layout, codes, scales, grid, values, factor }: CodedGroup): CodedTensors {
 	const { rows, cols } = group.vocabulary.table;
 	const { rank } = group;
 	const reversed = [...layout.blocks].reverse();
@@ -44,7 +45,8 @@ export function codedTensors({ group, coding, layout, codes, scales, values, fac
 	for (let k = 0; k < rank; k++) for (let j = 0; j < cols; j++) transposedFactor[j * rank + k] = factor[k * cols + j] ?? 0;
 	return {
 		codes: { dtype: "uint8", dims: [codes.length], data: contentsOf(codes) },
-		scales: { dtype: "float16", dims: [rows], data: contentsOf(scales) },
+		scales: { dtype: "uint8", dims: [rows], data: contentsOf(scales) },
+		grid: { dtype: "float16", dims: [grid.length], data: contentsOf(grid) },
 		values: { dtype: "float16", dims: [values.length], data: contentsOf(values) },
 		right: { dtype: "float16", dims: [rank, cols], data: contentsOf(factor) },
 		rightT: { dtype: "float16", dims: [cols, rank], data: contentsOf(transposedFactor) },

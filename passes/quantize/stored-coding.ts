@@ -78,9 +78,17 @@ export class StoredCoding {
 		});
 	}
 
-	/** In float32, whatever an engine can multiply. */
-	wide(key: "values" | "scales"): Value {
+	/** What bytes stand for, or scales: in float32, whatever an engine can multiply. */
+	wide(key: "values" | "grid"): Value {
 		return this.once(`${key} wide`, (chain) => chain.cast(this.stored(key), "float16", "float32", `${key}_wide`));
+	}
+
+	/** float32 [V]: the scale of each place. */
+	scales(): Value {
+		return this.once("all scales", (chain) => {
+			const numbers = chain.cast(this.stored("scales"), "uint8", "int32", "scale_numbers");
+			return chain.add("Gather", [this.wide("grid"), numbers], "scales_by_place", { attributes: { axis: int(0) } });
+		});
 	}
 
 	/** Bytes as int64, kinds times 256 as int32: [blocks, r], or [r] if there is but one block. */
@@ -136,8 +144,7 @@ export class StoredCoding {
 		const bytes = chain.add("Gather", [this.bytesOf(index), columnsOf("bytes")], label("column_bytes"), { attributes: { axis: int(1) } });
 		const entries = chain.add("Add", [chain.cast(bytes, "uint8", "int32", label("wide")), columnsOf("kinds")], label("entries"));
 		const values = chain.add("Gather", [this.wide("values"), entries], label("values"), { attributes: { axis: int(0) } });
-		const scales = chain.cast(this.scalesOf(index), "float16", "float32", label("scales_wide"));
-		const product = chain.add("Mul", [values, scales], label("decoded"));
+		const product = chain.add("Mul", [values, this.scalesOf(index)], label("decoded"));
 		return chain.cast(product, "float32", this.compute, label("cast"));
 	}
 
@@ -169,8 +176,7 @@ export class StoredCoding {
 				`${label}_steps`,
 				[1, blocks],
 			);
-			const wide = chain.cast(this.scalesOf(index), "float16", "float32", `${label}_wide`);
-			return chain.cast(chain.add("Mul", [wide, steps], label), "float32", this.compute, `${label}_cast`);
+			return chain.cast(chain.add("Mul", [this.scalesOf(index), steps], label), "float32", this.compute, `${label}_cast`);
 		});
 		return { codes, scales, form };
 	}
@@ -184,12 +190,12 @@ export class StoredCoding {
 		});
 	}
 
-	/** float16 [rows, 1]: the scales of a block. */
+	/** float32 [rows, 1]: the scales of a block. */
 	private scalesOf(index: number): Value {
 		return this.once(`scales ${index}`, (chain) => {
 			const { rows, first } = this.blockAt(index);
 			const label = `block_${index}_scales`;
-			const list = this.part(chain, this.stored("scales"), first, first + rows, label);
+			const list = this.part(chain, this.scales(), first, first + rows, label);
 			return chain.add("Reshape", [list, chain.constant("int64", [rows, 1], `${label}_shape`)], `block_${index}_scale_column`);
 		});
 	}

@@ -154,7 +154,7 @@ export function codedSizes(layout: Outline, rows: number, cols: number, { permut
 	const several = blocks.length > 1 && (lookups || decodedForm(layout, cols, permuted) === "blocks") ? 1 : 0;
 	return {
 		codes: bytes,
-		scales: rows * 2,
+		scales: rows + 2 * BYTE_VALUES,
 		factor: rank * cols * 2,
 		values: kinds.length * BYTE_VALUES * 2,
 		positions: permuted ? rows * (positionType(rows) === "uint16" ? 2 : 4) : 0,

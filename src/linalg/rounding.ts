@@ -8,6 +8,7 @@ import { halfGauge } from "./half-gauge.js";
 import type { NearestSearch } from "./nearest.js";
 import { BYTE_VALUES, precisionOf } from "./precision.js";
 import { type CodedRows, type RowCoder, rowCoder, type Weighing } from "./row-coder.js";
+import { scaleGrid } from "./scale-grid.js";
 
 /** U [V, r] and W [r, d] in float32. */
 export interface FloatFactors {
@@ -19,9 +20,11 @@ export interface FloatFactors {
 export interface RoundedRows {
 	/** All rows of all blocks, by place. */
 	readonly codes: Uint8Array;
-	/** float16, one for each row, by place. */
-	readonly scales: Uint16Array;
-	/** W is stored over this power of two, which the scales take up. */
+	/** One for each row, by place: its number in the grid. */
+	readonly scales: Uint8Array;
+	/** float16: what the scales' numbers stand for. */
+	readonly grid: Uint16Array;
+	/** W is stored over this power of two, which the grid takes up. */
 	readonly gauge: number;
 	/** Rows [start, end) of U by id, as a runtime reads them. */
 	left(start: number, end: number): Float32Array;
@@ -37,7 +40,7 @@ export interface RowsOfU {
 /** Rows handled at a time. */
 const ROWS = 4096;
 
-/** All rows, rounded: codes by place, divisors and factors by id. */
+/** All rows, rounded: codes by place, scales by id. */
 export interface StoredRows extends CodedRows {
 	/** The codes as float32 without meaning: what training keeps is made of these. */
 	readonly bits: Float32Array;
@@ -76,26 +79,25 @@ export class Rounding {
 			const last = Math.min(rows, first + ROWS);
 			this.encodeRows({ values: left(first, last), first, last }, by, stored, true);
 		}
-		const scales = new Uint16Array(rows);
-		for (let id = 0; id < rows; id++) scales[this.placeOf(id)] = toFloat16((stored.factors[id] as number) * gauge);
+		const scales = new Uint8Array(rows);
+		for (let id = 0; id < rows; id++) scales[this.placeOf(id)] = by.grid.codeOf((stored.scales[id] as number) * gauge);
 		const decoded = (from: number, to: number): Float32Array => {
 			const out = new Float32Array((to - from) * rank);
 			this.decodeRows(stored, from, to, out);
 			return out.map((value) => value * gauge);
 		};
-		return { codes: stored.codes, scales, gauge, left: decoded };
+		return { codes: stored.codes, scales, grid: toHalves(by.grid.values, "float16"), gauge, left: decoded };
 	}
 
 	/** Room for all rows. */
 	room(): StoredRows {
 		const bits = new Float32Array(Math.ceil(this.layout.bytes / Float32Array.BYTES_PER_ELEMENT));
-		const perRow = () => new Float32Array(this.rows);
-		return { bits, codes: new Uint8Array(bits.buffer, 0, this.layout.bytes), divisors: perRow(), factors: perRow() };
+		return { bits, codes: new Uint8Array(bits.buffer, 0, this.layout.bytes), scales: new Float32Array(this.rows) };
 	}
 
 	/**
 	 * Rounds rows [first, last) of U, which are `values`, into `stored`.
-	 * @param anew the scales that suit these rows best are sought; else they are near those that `stored` has
+	 * @param anew the scales that suit these rows best are sought; else they are those that `stored` has
 	 */
 	encodeRows({ values, first, last }: RowsOfU, by: Weighing, stored: CodedRows, anew: boolean): void {
 		const { rank, layout, coders } = this;
@@ -105,21 +107,20 @@ export class Rounding {
 			const own = ids[index] ?? [];
 			if (own.length === 0) continue;
 			const width = layout.blocks[index]?.rowBytes ?? 0;
-			const held = anew ? undefined : Float32Array.from(own, (id) => stored.divisors[id] as number);
-			const { codes, divisors, factors } = coder.encode({ values, at: own.map((id) => (id - first) * rank) }, by, held);
+			const held = anew ? undefined : Float32Array.from(own, (id) => stored.scales[id] as number);
+			const { codes, scales } = coder.encode({ values, at: own.map((id) => (id - first) * rank) }, by, held);
 			for (const [row, id] of own.entries()) {
 				stored.codes.set(codes.subarray(row * width, (row + 1) * width), this.startOf(id));
-				stored.divisors[id] = divisors[row] as number;
-				stored.factors[id] = factors[row] as number;
+				stored.scales[id] = scales[row] as number;
 			}
 		}
 	}
 
 	/** Rows [first, last) of U as they are read, into `out`; times the gauge of W they are what {@link encode} gives. */
-	decodeRows({ codes, factors }: CodedRows, first: number, last: number, out: Float32Array): void {
+	decodeRows({ codes, scales }: CodedRows, first: number, last: number, out: Float32Array): void {
 		out.fill(0, 0, (last - first) * this.rank);
 		for (let id = first; id < last; id++)
-			this.coderOf(id)?.decode(codes, this.startOf(id), factors[id] as number, out, (id - first) * this.rank);
+			this.coderOf(id)?.decode(codes, this.startOf(id), scales[id] as number, out, (id - first) * this.rank);
 	}
 
 	/** Columns that a row does not have, as ranges from … to, exclusively. */
@@ -149,7 +150,10 @@ export class Rounding {
  * @throws DistembError `refused` if halves cannot hold scales and W
  */
 export function weighingOf(right: Float32Array, rank: number, largestLeft: number): Weighing {
-	return { gauge: gaugeOf(largestLeft, largest(right)), weights: norms(right, rank) };
+	const gauge = gaugeOf(largestLeft, largest(right));
+	// A power of two: training finds the same grid until the largest entry has doubled.
+	const most = largestLeft > 0 ? 2 ** Math.ceil(Math.log2(LARGEST_SCALE * largestLeft * gauge)) : 1;
+	return { gauge, weights: norms(right, rank), grid: scaleGrid(Math.min(most, LARGEST_GRID)) };
 }
 
 /** The largest magnitude in `values`. */
@@ -186,6 +190,9 @@ function byteValues({ kinds, spacing }: CodedLayout): Uint16Array {
 
 /** No scale is more than twice the largest entry of its row. */
 const LARGEST_SCALE = 2;
+
+/** The largest power of two in float16. */
+const LARGEST_GRID = 2 ** 15;
 
 /** A power of two near the largest entry of W, so that W over it is near 1 and the scales take it up; another where these would leave float16. */
 function gaugeOf(left: number, right: number): number {

@@ -1,32 +1,31 @@
 // Rows of U of one block: their scales, their codes, and what these stand for.
-import { fromFloat16, toFloat16 } from "../ir/elements.js";
 import { fromHalves } from "../ir/halves.js";
 import type { BlockLayout, CodedLayout } from "./coding.js";
 import { type Run, runsOf, type SomeRows, type Trial } from "./column-run.js";
 import type { NearestSearch } from "./nearest.js";
 import { BYTE_VALUES } from "./precision.js";
+import type { ScaleGrid } from "./scale-grid.js";
 
-/** What an error in each column of U costs, and the power of two that W is stored over. */
+/** What an error in each column of U costs, the power of two that W is stored over, and the scales that rows may have, times it. */
 export interface Weighing {
 	readonly weights: Float64Array;
 	readonly gauge: number;
+	readonly grid: ScaleGrid;
 }
 
 /** Some rows, rounded. */
 export interface CodedRows {
 	/** One row after the other. */
 	readonly codes: Uint8Array;
-	/** What each row was divided by before it was rounded. */
-	readonly divisors: Float32Array;
-	/** What its rounded numbers are multiplied by: float16 once multiplied by the gauge. */
-	readonly factors: Float32Array;
+	/** What each row was divided by before it was rounded, and is multiplied by later: one of the grid over the gauge. */
+	readonly scales: Float32Array;
 }
 
 export interface RowCoder {
 	/** Columns that its rows do not have, as ranges from … to, exclusively. */
 	readonly dropped: readonly (readonly [number, number])[];
-	/** @param divisors those that were found for these rows before, which saves most of the time; undefined: they are sought */
-	encode(rows: SomeRows, by: Weighing, divisors: Float32Array | undefined): CodedRows;
+	/** @param scales those that were found for these rows before, which saves most of the time; undefined: they are sought */
+	encode(rows: SomeRows, by: Weighing, scales: Float32Array | undefined): CodedRows;
 	/** Writes the columns that a row has. */
 	decode(codes: Uint8Array, start: number, scale: number, out: Float32Array, at: number): void;
 }
@@ -50,22 +49,20 @@ export function rowCoder(block: BlockLayout, layout: CodedLayout, values: Uint16
 	});
 	return {
 		dropped: droppedOf(block),
-		encode: (rows, by, divisors) => encode(rows, by, divisors ?? divisorsOf(rows, by, runs, block.rowBytes), runs, block.rowBytes),
+		encode: (rows, by, held) => {
+			const scales = held ?? scalesOf(rows, by, runs, block.rowBytes);
+			const trial = trialOf(scales, block.rowBytes);
+			for (const run of runs) run.encode(rows, by.weights, [trial], 1);
+			return { codes: trial.codes, scales };
+		},
 		decode: (codes, start, scale, out, at) => {
 			for (const { column, byte, first } of kept) out[at + column] = scale * (decoded[first + (codes[start + byte] as number)] as number);
 		},
 	};
 }
 
-function encode(rows: SomeRows, { weights, gauge }: Weighing, divisors: Float32Array, runs: readonly Run[], rowBytes: number): CodedRows {
-	const trial = trialOf(divisors, rowBytes);
-	for (const run of runs) run.encode(rows, weights, [trial], 1);
-	const factors = divisors.map((_, row) => fromFloat16(toFloat16(scaleOf(trial, row) * gauge)) / gauge);
-	return { codes: trial.codes, divisors, factors };
-}
-
-/** Of the tried scales those that, fitted to what they round to, take most off Σ w·x². */
-function divisorsOf(rows: SomeRows, { weights }: Weighing, runs: readonly Run[], rowBytes: number): Float32Array {
+/** Of the tried scales those that, fitted to what they round to, take most off Σ w·x²; each the nearest of the grid to what fits. */
+function scalesOf(rows: SomeRows, { weights, gauge, grid }: Weighing, runs: readonly Run[], rowBytes: number): Float32Array {
 	const sizes = rows.at.map((at) => meanSize(runs, rows.values, at, weights));
 	const trials = TRIED_SCALES.map((tried) =>
 		trialOf(
@@ -75,12 +72,13 @@ function divisorsOf(rows: SomeRows, { weights }: Weighing, runs: readonly Run[],
 	);
 	for (const run of runs) run.encode(rows, weights, trials, Math.ceil(rowBytes / TRIED_BYTES));
 	return Float32Array.from(sizes, (_, row) => {
-		let best = { gain: 0, divisor: 0 };
+		let best = { gain: 0, scale: 0 };
 		for (const trial of trials) {
-			const gain = scaleOf(trial, row) * (trial.cross[row] as number);
-			if (gain > best.gain) best = { gain, divisor: trial.divisors[row] as number };
+			const scale = fittedScale(trial, row);
+			const gain = scale * (trial.cross[row] as number);
+			if (gain > best.gain) best = { gain, scale };
 		}
-		return best.divisor;
+		return (grid.values[grid.codeOf(best.scale * gauge)] as number) / gauge;
 	});
 }
 
@@ -90,7 +88,7 @@ function trialOf(divisors: Float32Array, rowBytes: number): Trial {
 }
 
 /** The s that minimises Σ w(x − s·v)². */
-function scaleOf({ cross, square }: Trial, row: number): number {
+function fittedScale({ cross, square }: Trial, row: number): number {
 	return (square[row] as number) > 0 ? (cross[row] as number) / (square[row] as number) : 0;
 }
 

@@ -133,9 +133,10 @@ async function approximation(vocabulary: Vocabulary, calibration: Calibration, b
 	const rounding = new Rounding(coding, rank, rows);
 	const encoded = rounding.encode({ left: (from, to) => left.subarray(from * rank, to * rank), right });
 	const codes = encoded.left(0, rows).slice();
+	const grid = fromHalves(encoded.grid, "float16");
 	if (sweeps > 0)
 		await feedBack(
-			{ coding, rank, gauge: encoded.gauge, scales: fromHalves(encoded.scales, "float16"), codes, all },
+			{ coding, rank, gauge: encoded.gauge, scales: Float32Array.from(encoded.scales, (code) => grid[code] ?? 0), codes, all },
 			calibration,
 			vocabulary,
 			sweeps,
