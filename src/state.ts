@@ -184,7 +184,7 @@ export interface Calibrated extends Located {
 
 /** How the numbers of U will be stored where neither all rows nor all columns have the same precision. */
 export interface Coding {
-	/** Place of each row among the rows sorted by importance; undefined: their own order. */
+	/** Place of each row: the blocks of important rows first, in a block by ids; undefined: their own order. */
 	readonly positions: Uint32Array | undefined;
 	/** Blocks of consecutive places, with the precision of each column. */
 	readonly blocks: readonly CodedBlock[];

@@ -1,7 +1,7 @@
 // Decides how a vocabulary is coded: its basis, its blocks and their bits, for a number of bytes and a calibration.
 import { type Allocation, allocate, type CodedBlock, uniformly } from "../../src/linalg/allocate.js";
 import { type Basis, basesOf, type Importance, intervalLosses, roundingLosses } from "../../src/linalg/basis.js";
-import { codedBytes, outlineOf } from "../../src/linalg/coding.js";
+import { codedBytes, outlineOf, placesIn } from "../../src/linalg/coding.js";
 import type { Spacing } from "../../src/linalg/levels.js";
 import { PLAIN_BITS, plainBytes, roundPlain } from "../../src/linalg/plain.js";
 import { PRECISIONS } from "../../src/linalg/precision.js";
@@ -84,17 +84,18 @@ export async function searchCoding(
 	const lookups = looksUpAlone(vocabulary, side);
 	const within = (budget: number): PlannedCoding | undefined => {
 		const candidates: PlannedCoding[] = [];
-		const add = (allocation: Allocation | undefined, rotation: Basis, positions: Uint32Array | undefined) => {
+		const add = (allocation: Allocation | undefined, rotation: Basis, ranked: Uint32Array | undefined) => {
 			if (allocation === undefined) return;
 			const { blocks, rank, bytes, loss } = allocation;
 			const { rowWeights } = importance;
+			const positions = ranked && placesIn(blocks, ranked);
 			const coding = { positions, blocks, spacing, basis: rotation, rowWeights, predictedLoss: loss, calibrated: calibration?.source };
 			candidates.push({ coding, rank, bytes });
 		};
 		for (const precisions of PRECISION_SETS[spacing]) {
 			const optionsFor = (permuted: boolean) => {
 				const bytesOf = (blocks: readonly CodedBlock[], rank: number) =>
-					codedBytes(outlineOf(blocks, rank, spacing), table.rows, table.cols, { permuted, lookups });
+					codedBytes(outlineOf(blocks, rank, spacing), table.rows, table.cols, { permuted: permuted && blocks.length > 1, lookups });
 				return { budget, precisions, spacing, blocks: most, bytesOf };
 			};
 			for (const [index, positions] of orders.entries()) {

@@ -4,7 +4,6 @@ import { int, ints } from "../../src/ir/attributes.js";
 import { Chain } from "../../src/ir/build.js";
 import type { Node, Value } from "../../src/ir/graph.js";
 import { nodeLabel } from "../../src/ir/walk.js";
-import { positionType } from "../../src/linalg/coding.js";
 import type { StoredCoding } from "./stored-coding.js";
 
 /** U[ids]: the bytes of a row stand at start(block) + place · rowBytes(block); each number is values[kind · 256 + byte] · scale. */
@@ -35,13 +34,12 @@ export function lookUp(node: Node, stored: StoredCoding): void {
 
 /** [.., 1]: the place of each id. Ids below 0 count from the end, as Gather has it. */
 function placeOf(chain: Chain, ids: Value, stored: StoredCoding): Value {
-	const { rows } = stored.group.group.vocabulary.table;
-	if (stored.isPermuted) {
-		const place = chain.add("Gather", [stored.stored("positions"), ids], "place", { attributes: { axis: int(0) } });
-		return chain.cast(place, positionType(rows), "int64", "place_wide");
-	}
-	const wide = ids.type?.dtype === "int64" ? ids : chain.cast(ids, ids.type?.dtype ?? "int32", "int64", "ids_wide");
-	const place = chain.add("Mod", [wide, chain.constant("int64", [rows], "vocabulary", [])], "place");
+	const own = () => {
+		const { rows } = stored.group.group.vocabulary.table;
+		const wide = ids.type?.dtype === "int64" ? ids : chain.cast(ids, ids.type?.dtype ?? "int32", "int64", "ids_wide");
+		return chain.add("Mod", [wide, chain.constant("int64", [rows], "vocabulary", [])], "place");
+	};
+	const place = stored.isPermuted ? chain.add("Gather", [stored.places(), ids], "place", { attributes: { axis: int(0) } }) : own();
 	if (chain.opset >= 13) return chain.add("Unsqueeze", [place, chain.constant("int64", [-1], "last_axis")], "place_column");
 	return chain.add("Unsqueeze", [place], "place_column", { attributes: { axes: ints([-1]) } });
 }

@@ -2,7 +2,7 @@
 import type { DType } from "../../src/ir/dtype.js";
 import { writeElements } from "../../src/ir/elements.js";
 import { dataOf } from "../../src/ir/tensor.js";
-import { positionType } from "../../src/linalg/coding.js";
+import { numbersOf } from "../../src/linalg/coding.js";
 import type { CodedGroup } from "./coded.js";
 import { type Contents, contentsOf } from "./encode.js";
 
@@ -18,8 +18,8 @@ export interface CodedTensors {
 	/** W, float16: r×d and d×r. */
 	readonly right: Contents;
 	readonly rightT: Contents;
-	/** Place of each id, [V, 1]; undefined: ids are places. */
-	readonly positions: Contents | undefined;
+	/** uint8 [V]: the block of each id; undefined: ids are places. */
+	readonly numbers: Contents | undefined;
 	/** uint16 and uint8 [blocks, r]: byte and kind of each column. */
 	readonly bytes: Contents;
 	readonly kinds: Contents;
@@ -50,7 +50,7 @@ export function codedTensors({ group, coding, layout, codes, scales, grid, value
 		values: { dtype: "float16", dims: [values.length], data: contentsOf(values) },
 		right: { dtype: "float16", dims: [rank, cols], data: contentsOf(factor) },
 		rightT: { dtype: "float16", dims: [cols, rank], data: contentsOf(transposedFactor) },
-		positions: positions === undefined ? undefined : integers(positionType(rows), [...positions], [rows, 1]),
+		numbers: positions === undefined ? undefined : { dtype: "uint8", dims: [rows], data: contentsOf(numbersOf(layout.blocks, positions)) },
 		bytes: integers(
 			"uint16",
 			reversed.flatMap(({ byteOf }) => [...byteOf]),

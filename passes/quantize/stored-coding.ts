@@ -4,14 +4,7 @@ import { int, ints } from "../../src/ir/attributes.js";
 import { addConstant, Chain } from "../../src/ir/build.js";
 import type { Node, Value } from "../../src/ir/graph.js";
 import { Tensor } from "../../src/ir/tensor.js";
-import {
-	type BlockLayout,
-	type CodedLayout,
-	type DecodedForm,
-	decodedForm,
-	positionType,
-	SPACED_COLUMNS,
-} from "../../src/linalg/coding.js";
+import { type BlockLayout, type CodedLayout, type DecodedForm, decodedForm, SPACED_COLUMNS, startsOf } from "../../src/linalg/coding.js";
 import { quantizerOf } from "../../src/linalg/levels.js";
 import { BYTE_VALUES, valueCount } from "../../src/linalg/precision.js";
 import { computeType } from "../../src/storage.js";
@@ -54,7 +47,7 @@ export class StoredCoding {
 	}
 
 	get isPermuted(): boolean {
-		return this.tensors.positions !== undefined;
+		return this.tensors.numbers !== undefined;
 	}
 
 	/** Nodes that depend on nothing but constants: an engine computes them once, when it loads the model. */
@@ -212,11 +205,27 @@ export class StoredCoding {
 		return block;
 	}
 
-	/** int64 [V]: place of each id. */
+	/** int64 [V]: place of each id, which follows all rows of earlier blocks, and those of its own with smaller ids. */
 	places(): Value {
 		return this.once("places", (chain) => {
-			const wide = chain.cast(this.stored("positions"), positionType(this.group.group.vocabulary.table.rows), "int64", "places_wide");
-			return chain.add("Reshape", [wide, chain.constant("int64", [-1], "places_shape")], "places");
+			const { blocks } = this.layout;
+			const column = (values: readonly number[], label: string) => chain.constant("int64", values, label, [values.length, 1]);
+			const numbers = chain.cast(this.stored("numbers"), "uint8", "int64", "block_numbers");
+			const each = column([...blocks.keys()], "each_block");
+			const members = chain.cast(chain.add("Equal", [numbers, each], "is_member"), "bool", "int64", "members");
+			const counted = chain.add("CumSum", [members, chain.constant("int64", [1], "along_rows", [])], "members_so_far");
+			const before = column(
+				startsOf(blocks).map((start) => start - 1),
+				"before_blocks",
+			);
+			const inOwn = chain.add("Mul", [chain.add("Add", [counted, before], "places_in_blocks"), members], "places_in_own_block");
+			return this.sumOverBlocks(chain, inOwn);
 		});
+	}
+
+	/** int64: the sums of columns, [blocks, V] → [V]. */
+	private sumOverBlocks(chain: Chain, matrix: Value): Value {
+		if (chain.opset < 13) return chain.add("ReduceSum", [matrix], "places", { attributes: { axes: ints([0]), keepdims: int(0) } });
+		return chain.add("ReduceSum", [matrix, chain.constant("int64", [0], "over_blocks")], "places", { attributes: { keepdims: int(0) } });
 	}
 }

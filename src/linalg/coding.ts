@@ -105,12 +105,37 @@ export function outlineOf(blocks: readonly CodedBlock[], rank: number, spacing: 
 	return { rank, spacing, blocks: outlined, kinds: { length: 1 + digits }, bytes };
 }
 
-/** Largest V whose places fit 16 bits. */
-const SMALL = 2 ** 16;
+/**
+ * The place of each row, where the `ranked` rows are divided into blocks: in a block they stand in the order of their ids, so that their
+ * blocks tell their places. Undefined: all stand in one block.
+ * @param ranked rank of each row, the most important first
+ */
+export function placesIn(blocks: readonly { readonly rows: number }[], ranked: Uint32Array): Uint32Array | undefined {
+	if (blocks.length === 1) return undefined;
+	const numbers = numbersOf(blocks, ranked);
+	const next = startsOf(blocks);
+	return Uint32Array.from(numbers, (number) => {
+		const place = next[number] as number;
+		next[number] = place + 1;
+		return place;
+	});
+}
 
-/** Type of the stored places of V rows. */
-export function positionType(rows: number): "uint16" | "int32" {
-	return rows <= SMALL ? "uint16" : "int32";
+/** The block of each row, by its place or rank. */
+export function numbersOf(blocks: readonly { readonly rows: number }[], places: Uint32Array): Uint8Array {
+	const starts = startsOf(blocks);
+	const blockAt = new Uint8Array(places.length);
+	for (const [number, { rows }] of blocks.entries()) blockAt.fill(number, starts[number], (starts[number] as number) + rows);
+	return Uint8Array.from(places, (place) => blockAt[place] as number);
+}
+
+/** Place of the first row of each block. */
+export function startsOf(blocks: readonly { readonly rows: number }[]): number[] {
+	let start = 0;
+	return blocks.map(({ rows }) => {
+		start += rows;
+		return start - rows;
+	});
 }
 
 /** What an engine decodes for projections when it loads a model: U·W, all rows of U, or the rows of each block by themselves. */
@@ -157,7 +182,7 @@ export function codedSizes(layout: Outline, rows: number, cols: number, { permut
 		scales: rows + 2 * BYTE_VALUES,
 		factor: rank * cols * 2,
 		values: kinds.length * BYTE_VALUES * 2,
-		positions: permuted ? rows * (positionType(rows) === "uint16" ? 2 : 4) : 0,
+		numbers: permuted ? rows : 0,
 		bytes: blocks.length * rank * 2,
 		kinds: blocks.length * rank,
 		// Row sizes and starts, int64; ends of all blocks but the last, int64, and as many ones to count them with.
