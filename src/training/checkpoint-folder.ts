@@ -24,7 +24,7 @@ export const CHECKPOINT_NAME = "checkpoint.safetensors";
 export const checkpointPath = (output: string): string => `${output}.checkpoint`;
 
 /** Raised when fields of the facts change their meaning. */
-const VERSION = 3;
+const VERSION = 4;
 
 /**
  * Keeps checkpoints in `folder`.

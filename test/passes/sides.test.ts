@@ -152,7 +152,8 @@ describe("the sides of a tied table", () => {
 			expect(quantizations.map(({ bytes }) => bytes)).toEqual(choice?.bytes);
 			expect(quantizations.reduce((sum, { bytes }) => sum + bytes, 0)).toBeLessThanOrEqual(V * D);
 			checkModel(model);
-			const limit = ops === "standard" ? 2e-5 : 2e-4;
+			// The operator rounds hidden states to 8 bits, as coded.onnxruntime.test.ts has it.
+			const limit = ops === "standard" ? 2e-5 : 0.02;
 			expect(difference(await outputsOf(original, { ids: IDS }), await outputsOf(model, { ids: IDS }))).toBeLessThan(limit);
 		},
 	);
