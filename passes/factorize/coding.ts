@@ -52,7 +52,7 @@ export const MOST_BLOCKS = 8;
 
 /** Sets of precisions that are tried: more kinds fit better and need larger tables. */
 const PRECISION_SETS = {
-	fitted: [PRECISIONS.fitted, [1, 2, 3, 5, 8], [3, 5, 8], [1, 2, 3, 4], [1, 2, 4], [1, 2]],
+	fitted: [PRECISIONS.fitted, [1, 2, 3, 5, 8], [3, 5, 8], [1, 2, 4], [1, 2]],
 	equal: [PRECISIONS.equal, [1, 2]],
 } as const;
 

@@ -81,7 +81,7 @@ interface Fit {
 }
 
 /** Steps of the bisection for λ, on a logarithmic scale. */
-const STEPS = 60;
+const STEPS = 40;
 const LEAST_PRICE = 1e-24;
 
 /** An interval with the losses of the columns that get the same precision added up. */

@@ -1,7 +1,7 @@
 // Where the code of each column stands in the bytes of a row, block by block, and what all of it takes when stored.
 import type { CodedBlock } from "./allocate.js";
 import type { Spacing } from "./levels.js";
-import { BYTE_VALUES } from "./precision.js";
+import { BYTE_VALUES, MOST_PER_BYTE } from "./precision.js";
 
 /** How a number is read from its byte: it is number `digit` of the `perByte` that share it. Kind 0 is a column that was dropped: `perByte` 0. */
 export interface Kind {
@@ -84,24 +84,27 @@ export interface Outline extends Pick<CodedLayout, "rank" | "spacing" | "bytes">
 
 /** The outline of {@link layoutOf}, without the places of columns: a search for bits asks for thousands. */
 export function outlineOf(blocks: readonly CodedBlock[], rank: number, spacing: Spacing): Outline {
-	const seen = new Set<number>();
+	const seen = new Uint32Array(MOST_PER_BYTE + 1);
+	const columns = new Uint32Array(MOST_PER_BYTE + 1);
 	let bytes = 0;
 	const outlined = blocks.map(({ rows, perByte: precisions }) => {
-		const columns = new Map<number, number>();
+		columns.fill(0);
 		let used = 0;
 		for (let column = 0; column < precisions.length; column++) {
 			const perByte = precisions[column] as number;
 			if (perByte === 0) continue;
-			columns.set(perByte, (columns.get(perByte) ?? 0) + 1);
+			columns[perByte] = (columns[perByte] as number) + 1;
 			used = column + 1;
 		}
-		for (const [perByte, number] of columns) {
-			seen.add(perByte);
+		for (let perByte = 1; perByte <= MOST_PER_BYTE; perByte++) {
+			const number = columns[perByte] as number;
+			if (number === 0) continue;
+			seen[perByte] = perByte;
 			bytes += rows * widthOf(number, perByte, spacing);
 		}
 		return { rows, rank: used };
 	});
-	const digits = [...seen].reduce((sum, perByte) => sum + perByte, 0);
+	const digits = seen.reduce((sum, perByte) => sum + perByte, 0);
 	return { rank, spacing, blocks: outlined, kinds: { length: 1 + digits }, bytes };
 }
 

@@ -17,6 +17,9 @@ export interface Precision {
  */
 export const PRECISIONS = { fitted: [1, 2, 3, 4, 5, 6, 8], equal: [1, 2, 4] } as const;
 
+/** Most columns to a byte. */
+export const MOST_PER_BYTE = 8;
+
 /** Values of a byte. */
 export const BYTE_VALUES = 256;
 
