@@ -6,7 +6,7 @@ import { type WholeModel, wholeOf } from "../../src/training/whole.js";
 import { fitCoded, keepDropped } from "./coded.js";
 import { dataOf, lessonsOf } from "./data.js";
 import { runLoop } from "./loop.js";
-import { DEFAULT_MINUTES, type DistillOptions, rateFrom } from "./options.js";
+import { DEFAULT_MINUTES, type DistillOptions, rateFrom, startOf } from "./options.js";
 import { keepZeros, measured, nameOf, report, writeAll } from "./outcome.js";
 import { type PhaseName, trainedIn } from "./phases.js";
 import { planOf, type Trainee } from "./plan.js";
@@ -96,7 +96,7 @@ async function train(state: Trainee, whole: WholeModel, options: DistillOptions,
 				keepZeroRows();
 				keepZeroColumns();
 			},
-			rate: (divergence) => rateFrom(recipe, divergence),
+			rate: (measured) => rateFrom(recipe, startOf(first.measures, measured, state.groups)),
 			steps: options.steps,
 			minutes: options.minutes ?? (options.steps === undefined ? DEFAULT_MINUTES : undefined),
 			store: checkpoint,

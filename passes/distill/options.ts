@@ -1,7 +1,7 @@
 // What distillation can be asked for, and what it does if nothing is said.
 
 import type { TextModelKind } from "../../src/runtime/decode/model.js";
-import type { CurvePoint } from "../../src/state.js";
+import type { CurvePoint, Distillation, FactorGroup } from "../../src/state.js";
 import type { CheckpointStore } from "../../src/training/checkpoint.js";
 import type { Corpus } from "../../src/training/corpus.js";
 
@@ -100,6 +100,18 @@ export function recipeOf({ method, lr, train, weights }: DistillOptions, kind: T
 		train: train ?? recipe.train,
 		weights: { ...recipe.weights, ...(kind === "encoder" ? { states: 1 } : {}), ...weights },
 	};
+}
+
+/**
+ * KL(original ‖ student) at the start in nats, as `first` measures it; or, where that is no divergence, as was predicted of coded factors from
+ * text. Infinite: not known.
+ */
+export function startOf(measures: Distillation["measures"], first: number, groups: readonly Pick<FactorGroup, "coding">[]): number {
+	if (measures === "divergence") return first;
+	return groups.reduce((sum, { coding }) => {
+		const isKnown = coding?.calibrated === "data" || coding?.calibrated === "generated";
+		return sum + (isKnown ? coding.predictedLoss : Number.POSITIVE_INFINITY);
+	}, 0);
 }
 
 /** Divergence from which on the whole rate is right for coded factors, in nats. */

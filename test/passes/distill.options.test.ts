@@ -1,6 +1,7 @@
 // The recipe of a training: its rate, by how near a coded student is to the original.
 import { describe, expect, it } from "vitest";
-import { rateFrom, recipeOf } from "../../passes/distill/options.js";
+import { rateFrom, recipeOf, startOf } from "../../passes/distill/options.js";
+import type { Coding } from "../../src/state.js";
 
 const recipe = (options: Partial<Parameters<typeof recipeOf>[0]>, isCoded: boolean, kind: "causal" | "encoder" = "causal") =>
 	recipeOf({ corpus: undefined, method: "distemb", ...options }, kind, isCoded);
@@ -12,6 +13,16 @@ describe("the rate of a training", () => {
 		expect(rateFrom(coded, 3)).toBe(coded.rate);
 		expect(rateFrom(coded, 0.125)).toBeCloseTo(coded.rate / 2, 12);
 		expect(rateFrom(coded, 0.005)).toBeCloseTo(coded.rate / 10, 12);
+	});
+
+	it("goes_with_what_was_predicted_where_labels_are_measured_too", () => {
+		const coded = (predictedLoss: number, calibrated?: string) => ({ coding: { predictedLoss, calibrated } as Coding });
+		const groups = [coded(0.01, "data"), coded(0.02, "generated")];
+		expect(startOf("divergence", 0.2, groups)).toBe(0.2);
+		expect(startOf("both", 1.5, groups)).toBeCloseTo(0.03, 12);
+		expect(startOf("both", 1.5, [...groups, coded(0.01, "id order")])).toBe(Number.POSITIVE_INFINITY);
+		expect(startOf("crossEntropy", 1.5, [{ coding: undefined }])).toBe(Number.POSITIVE_INFINITY);
+		expect(rateFrom(recipe({}, true), Number.POSITIVE_INFINITY)).toBe(1e-3);
 	});
 
 	it.each([
