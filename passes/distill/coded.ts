@@ -3,7 +3,7 @@
 // rounded from a tenth on 0.093, from the half on 0.135.
 import { fromHalves } from "../../src/ir/halves.js";
 import { leastSquares } from "../../src/linalg/refit.js";
-import { largest, Rounding, roundRight, type StoredRows, weighingOf } from "../../src/linalg/rounding.js";
+import { largest, Rounding, roundRight, type StoredRows } from "../../src/linalg/rounding.js";
 import type { PassContext } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import type { Look, Sight } from "../../src/runtime/training/training.js";
@@ -130,7 +130,7 @@ function show(
 		takeRows(from, tile, { first, last, ...shape });
 		most = Math.max(most, largest(tile.subarray(0, (last - first) * rank)));
 	}
-	const by = weighingOf(w, rank, most);
+	const by = rounding.weigh(w, most);
 	const rounded = fromHalves(roundRight(w, by.gauge), "float16").map((value) => value * by.gauge);
 	seen.get(right.value.name)?.set(scaled(right, isTurned(right) ? transposed(rounded, rank, cols) : rounded, scalesIn(right, rank)));
 	for (const { first, last, ...shape } of tiles) {

@@ -21,8 +21,8 @@ export interface Trial {
 
 export interface Run {
 	readonly columns: readonly number[];
-	/** @param every looks only at one in so many bytes */
-	encode(rows: SomeRows, weights: Float64Array, trials: readonly Trial[], every: number): void;
+	/** Adds to each trial what the rows round to by its divisors. */
+	encode(rows: SomeRows, weights: Float64Array, trials: readonly Trial[]): void;
 }
 
 /**
@@ -82,13 +82,13 @@ function scalarRun({ columns, bytes, rowBytes, units, search, values }: ScalarCo
 	const { low, perUnit, start, ends } = search;
 	return {
 		columns,
-		encode: ({ values: numbers, at }, weights, trials, every) => {
+		encode: ({ values: numbers, at }, weights, trials) => {
 			for (const { divisors, codes, cross, square } of trials)
 				for (let row = 0; row < at.length; row++) {
 					const [first, divisor] = [at[row] as number, divisors[row] as number];
 					if (!(divisor > 0)) continue;
 					let [along, own] = [0, 0];
-					for (let index = 0; index < columns.length; index += every) {
+					for (let index = 0; index < columns.length; index++) {
 						const column = columns[index] as number;
 						const number = numbers[first + column] as number;
 						const code = codeOf(number / divisor, low, perUnit, start, ends);
@@ -164,9 +164,8 @@ function vectorRun({ columns, bytes, rowBytes, search, values }: VectorColumns):
 	};
 	return {
 		columns,
-		encode: (rows, weights, trials, every) => {
-			for (let index = 0; index < bytes.length; index += every) {
-				const shared = bytes[index] as SharedByte;
+		encode: (rows, weights, trials) => {
+			for (const shared of bytes) {
 				for (let digit = 0; digit < width; digit++) relative[digit] = weights[shared.columns[digit] as number] ?? 0;
 				const largest = relative.reduce((most, weight) => Math.max(most, weight), 0) || 1;
 				for (let digit = 0; digit < width; digit++) relative[digit] = (relative[digit] as number) / largest;

@@ -53,6 +53,8 @@ export class Rounding {
 	readonly values: Uint16Array;
 	private readonly coders: readonly RowCoder[];
 	private readonly blockAt: Uint16Array;
+	/** What an error in each column of U costs, over the square of its row of W. */
+	private readonly costs: Float64Array;
 
 	constructor(
 		private readonly coding: Coding,
@@ -64,6 +66,20 @@ export class Rounding {
 		const searches = new Map<number, NearestSearch>();
 		this.coders = this.layout.blocks.map((block) => rowCoder(block, this.layout, this.values, searches));
 		this.blockAt = blockOfPlaces(this.layout, rows);
+		this.costs = costsOf(coding.basis, rank);
+	}
+
+	/**
+	 * What an error in each column of U costs beside W: what was predicted of the column, as W's row has grown since.
+	 * @param largestLeft largest magnitude in U
+	 * @throws DistembError `refused` if halves cannot hold scales and W
+	 */
+	weigh(right: Float32Array, largestLeft: number): Weighing {
+		const gauge = gaugeOf(largestLeft, largest(right));
+		// A power of two: training finds the same grid until the largest entry has doubled.
+		const most = largestLeft > 0 ? 2 ** Math.ceil(Math.log2(LARGEST_SCALE * largestLeft * gauge)) : 1;
+		const weights = squares(right, this.rank).map((square, k) => square * (this.costs[k] as number));
+		return { gauge, weights, grid: scaleGrid(Math.min(most, LARGEST_GRID)) };
 	}
 
 	/** The same factors give the same codes. */
@@ -71,7 +87,7 @@ export class Rounding {
 		const { rank, rows } = this;
 		let most = 0;
 		for (let first = 0; first < rows; first += ROWS) most = Math.max(most, largest(left(first, Math.min(rows, first + ROWS))));
-		const by = weighingOf(right, rank, most);
+		const by = this.weigh(right, most);
 		const { gauge } = by;
 		const stored = this.room();
 		for (let first = 0; first < rows; first += ROWS) {
@@ -144,18 +160,6 @@ export class Rounding {
 	}
 }
 
-/**
- * What an error in each column of U costs beside W.
- * @param largestLeft largest magnitude in U
- * @throws DistembError `refused` if halves cannot hold scales and W
- */
-export function weighingOf(right: Float32Array, rank: number, largestLeft: number): Weighing {
-	const gauge = gaugeOf(largestLeft, largest(right));
-	// A power of two: training finds the same grid until the largest entry has doubled.
-	const most = largestLeft > 0 ? 2 ** Math.ceil(Math.log2(LARGEST_SCALE * largestLeft * gauge)) : 1;
-	return { gauge, weights: norms(right, rank), grid: scaleGrid(Math.min(most, LARGEST_GRID)) };
-}
-
 /** The largest magnitude in `values`. */
 export function largest(values: Float32Array): number {
 	let most = 0;
@@ -203,10 +207,24 @@ function gaugeOf(left: number, right: number): number {
 	});
 }
 
-/** ‖w_k‖² of each row of W: what an error in a column of U costs. */
-function norms(right: Float32Array, rank: number): Float64Array {
+/** ‖w_k‖² of each row of W. */
+function squares(right: ArrayLike<number>, rank: number): Float64Array {
 	const cols = right.length / rank;
-	return Float64Array.from({ length: rank }, (_, k) =>
-		right.subarray(k * cols, (k + 1) * cols).reduce((sum, value) => sum + value * value, 0),
-	);
+	const sums = new Float64Array(rank);
+	for (let at = 0; at < right.length; at++) {
+		const k = Math.floor(at / cols);
+		sums[k] = (sums[k] as number) + (right[at] as number) ** 2;
+	}
+	return sums;
+}
+
+/** Columns that cost next to nothing still want to be near: this part of the mean. */
+const LEAST_COST = 1e-6;
+
+function costsOf({ factor, losses }: Coding["basis"], rank: number): Float64Array {
+	const cols = losses.length;
+	const sizes = squares(factor.subarray(0, rank * cols), rank);
+	const costs = sizes.map((size, k) => (size > 0 ? (losses[k] as number) / size : 0));
+	const least = (LEAST_COST * costs.reduce((sum, cost) => sum + cost, 0)) / rank;
+	return costs.map((cost) => Math.max(cost, least) || 1);
 }

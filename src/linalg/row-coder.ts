@@ -33,9 +33,6 @@ export interface RowCoder {
 /** Scales that are tried for each row, times its root mean square. */
 const TRIED_SCALES = [1, 0.8, 0.9, 1.15, 1.35];
 
-/** Bytes of a row by which its scale is chosen: they tell it nearly as well as all. */
-const TRIED_BYTES = 64;
-
 /**
  * @param values float16: for each kind of column, what each byte stands for
  * @param searches for each number of columns to a byte; shared by all blocks
@@ -52,7 +49,7 @@ export function rowCoder(block: BlockLayout, layout: CodedLayout, values: Uint16
 		encode: (rows, by, held) => {
 			const scales = held ?? scalesOf(rows, by, runs, block.rowBytes);
 			const trial = trialOf(scales, block.rowBytes);
-			for (const run of runs) run.encode(rows, by.weights, [trial], 1);
+			for (const run of runs) run.encode(rows, by.weights, [trial]);
 			return { codes: trial.codes, scales };
 		},
 		decode: (codes, start, scale, out, at) => {
@@ -63,14 +60,14 @@ export function rowCoder(block: BlockLayout, layout: CodedLayout, values: Uint16
 
 /** Of the tried scales those that, fitted to what they round to, take most off Σ w·x²; each the nearest of the grid to what fits. */
 function scalesOf(rows: SomeRows, { weights, gauge, grid }: Weighing, runs: readonly Run[], rowBytes: number): Float32Array {
-	const sizes = rows.at.map((at) => meanSize(runs, rows.values, at, weights));
+	const sizes = rows.at.map((at) => meanSize(runs, rows.values, at));
 	const trials = TRIED_SCALES.map((tried) =>
 		trialOf(
 			Float32Array.from(sizes, (size) => size * tried),
 			rowBytes,
 		),
 	);
-	for (const run of runs) run.encode(rows, weights, trials, Math.ceil(rowBytes / TRIED_BYTES));
+	for (const run of runs) run.encode(rows, weights, trials);
 	return Float32Array.from(sizes, (_, row) => {
 		let best = { gain: 0, scale: 0 };
 		for (const trial of trials) {
@@ -92,18 +89,17 @@ function fittedScale({ cross, square }: Trial, row: number): number {
 	return (square[row] as number) > 0 ? (cross[row] as number) / (square[row] as number) : 0;
 }
 
-/** √(Σ wₖxₖ² / Σ wₖ) over the columns that the row has. */
-function meanSize(runs: readonly Run[], values: Float32Array, at: number, weights: Float64Array): number {
+/** Root mean square over the columns that the row has. */
+function meanSize(runs: readonly Run[], values: Float32Array, at: number): number {
 	let size = 0;
 	let total = 0;
 	for (const { columns } of runs) {
 		for (let index = 0; index < columns.length; index++) {
 			const column = columns[index] as number;
-			const weight = weights[column] as number;
 			const number = values[at + column] as number;
-			size += weight * number * number;
-			total += weight;
+			size += number * number;
 		}
+		total += columns.length;
 	}
 	return Math.sqrt(size / (total || 1));
 }

@@ -1,7 +1,7 @@
 // Rows of U rounded to codes: what is encoded, what is read, and scales that are kept.
 import { describe, expect, it } from "vitest";
 import { precisionOf } from "../../src/linalg/precision.js";
-import { largest, Rounding, weighingOf } from "../../src/linalg/rounding.js";
+import { largest, Rounding } from "../../src/linalg/rounding.js";
 import { normal } from "../../src/random.js";
 import type { Coding } from "../../src/state.js";
 
@@ -11,8 +11,15 @@ const PRECISIONS = [
 	[2, 4, 0, 3, 0, 0, 5, 6, 8],
 ];
 const BLOCKS = PRECISIONS.map((perByte) => ({ rows: V / 2, perByte: Uint8Array.from(perByte) }));
-const codingOf = (blocks: Coding["blocks"]) =>
+/** Rows of W that weigh 1, columns that cost as much each. */
+const basisOf = (rank: number, losses = new Float64Array(rank).fill(1)) => ({
+	factor: Float64Array.from({ length: rank * rank }, (_, at) => (at % (rank + 1) === 0 ? 1 : 0)),
+	losses,
+});
+
+const codingOf = (blocks: Coding["blocks"], basis = basisOf(blocks[0]?.perByte.length ?? 0)) =>
 	({
+		basis,
 		positions: Uint32Array.from({ length: V }, (_, id) => (id * 7) % V),
 		blocks,
 		spacing: "fitted",
@@ -36,7 +43,7 @@ const encode = (rows: Float32Array) => rounding.encode(factorsOf(rows), undefine
 
 /** Rounded as a training reads it: by new scales, or by those that were found for other rows. */
 function round(rows: Float32Array, foundFor = rows) {
-	const by = weighingOf(right, R, largest(left));
+	const by = rounding.weigh(right, largest(left));
 	const stored = rounding.room();
 	rounding.encodeRows({ values: foundFor, first: 0, last: V }, by, stored, true);
 	if (foundFor !== rows) {
@@ -76,7 +83,7 @@ describe("Rounding", () => {
 	});
 
 	it("goes_on_with_kept_scales_nearly_as_well_as_with_new_ones", () => {
-		const gauge = weighingOf(right, R, largest(left)).gauge;
+		const gauge = rounding.weigh(right, largest(left)).gauge;
 		const moved = left.map((value, at) => value + 0.01 * (draw(1, at + 5)[0] ?? 0));
 		const [anew, kept, foreign] = [
 			round(moved),
@@ -112,10 +119,14 @@ describe("Rounding", () => {
 		expect(error / (V * 120) / precisionOf(perByte, "fitted").distortion).toBeLessThan(1.03);
 	});
 
-	it("puts_errors_into_columns_that_cost_less", () => {
-		const coding = codingOf([{ rows: V, perByte: new Uint8Array(R).fill(3) }]);
-		const costly = right.map((value, at) => (Math.floor(at / D) % 3 === 0 ? 10 * value : value));
-		const errorOf = (w: Float32Array<ArrayBuffer>, column: number) => {
+	it.each([
+		["are_predicted_to", (column: number) => ({ losses: column % 3 === 0 ? 100 : 1, w: 1 })],
+		["weigh_less_in_W", (column: number) => ({ losses: 1, w: column % 3 === 0 ? 10 : 1 })],
+	])("puts_errors_into_columns_that_cost_less_as_they_%s", (_, of) => {
+		const errorOf = (own: (column: number) => { losses: number; w: number }, column: number) => {
+			const losses = Float64Array.from({ length: R }, (_, k) => own(k).losses);
+			const coding = codingOf([{ rows: V, perByte: new Uint8Array(R).fill(3) }], basisOf(R, losses));
+			const w = Float32Array.from({ length: R * D }, (_, at) => own(Math.floor(at / D)).w);
 			const { left: decoded, gauge } = new Rounding(coding, R, V).encode(factorsOf(left, w), undefined);
 			const rounded = decoded(0, V);
 			return Array.from({ length: V }, (_, id) => ((rounded[id * R + column] ?? 0) / gauge - (left[id * R + column] ?? 0)) ** 2).reduce(
@@ -123,8 +134,8 @@ describe("Rounding", () => {
 				0,
 			);
 		};
-		const flat = new Float32Array(R * D).fill(300);
-		expect(errorOf(costly, 0)).toBeLessThan(0.7 * errorOf(flat, 0));
-		expect(errorOf(costly, 1)).toBeGreaterThan(1.1 * errorOf(flat, 1));
+		const alike = () => ({ losses: 1, w: 1 });
+		expect(errorOf(of, 0)).toBeLessThan(0.7 * errorOf(alike, 0));
+		expect(errorOf(of, 1)).toBeGreaterThan(1.1 * errorOf(alike, 1));
 	});
 });
