@@ -53,8 +53,6 @@ export class Rounding {
 	readonly values: Uint16Array;
 	private readonly coders: readonly RowCoder[];
 	private readonly blockAt: Uint16Array;
-	/** What an error in each column of U costs, over the square of its row of W. */
-	private readonly costs: Float64Array;
 
 	constructor(
 		private readonly coding: Coding,
@@ -66,11 +64,10 @@ export class Rounding {
 		const searches = new Map<number, NearestSearch>();
 		this.coders = this.layout.blocks.map((block) => rowCoder(block, this.layout, this.values, searches));
 		this.blockAt = blockOfPlaces(this.layout, rows);
-		this.costs = costsOf(coding.basis, rank);
 	}
 
 	/**
-	 * What an error in each column of U costs beside W: what was predicted of the column, as W's row has grown since.
+	 * What an error in each column of U costs beside W: ‖w_k‖².
 	 * @param largestLeft largest magnitude in U
 	 * @throws DistembError `refused` if halves cannot hold scales and W
 	 */
@@ -78,8 +75,7 @@ export class Rounding {
 		const gauge = gaugeOf(largestLeft, largest(right));
 		// A power of two: training finds the same grid until the largest entry has doubled.
 		const most = largestLeft > 0 ? 2 ** Math.ceil(Math.log2(LARGEST_SCALE * largestLeft * gauge)) : 1;
-		const weights = squares(right, this.rank).map((square, k) => square * (this.costs[k] as number));
-		return { gauge, weights, grid: scaleGrid(Math.min(most, LARGEST_GRID)) };
+		return { gauge, weights: squares(right, this.rank), grid: scaleGrid(Math.min(most, LARGEST_GRID)) };
 	}
 
 	/** The same factors give the same codes. */
@@ -216,15 +212,4 @@ function squares(right: ArrayLike<number>, rank: number): Float64Array {
 		sums[k] = (sums[k] as number) + (right[at] as number) ** 2;
 	}
 	return sums;
-}
-
-/** Columns that cost next to nothing still want to be near: this part of the mean. */
-const LEAST_COST = 1e-6;
-
-function costsOf({ factor, losses }: Coding["basis"], rank: number): Float64Array {
-	const cols = losses.length;
-	const sizes = squares(factor.subarray(0, rank * cols), rank);
-	const costs = sizes.map((size, k) => (size > 0 ? (losses[k] as number) / size : 0));
-	const least = (LEAST_COST * costs.reduce((sum, cost) => sum + cost, 0)) / rank;
-	return costs.map((cost) => Math.max(cost, least) || 1);
 }

@@ -60,7 +60,7 @@ export function rowCoder(block: BlockLayout, layout: CodedLayout, values: Uint16
 
 /** Of the tried scales those that, fitted to what they round to, take most off Σ w·x²; each the nearest of the grid to what fits. */
 function scalesOf(rows: SomeRows, { weights, gauge, grid }: Weighing, runs: readonly Run[], rowBytes: number): Float32Array {
-	const sizes = rows.at.map((at) => meanSize(runs, rows.values, at));
+	const sizes = rows.at.map((at) => meanSize(runs, rows.values, at, weights));
 	const trials = TRIED_SCALES.map((tried) =>
 		trialOf(
 			Float32Array.from(sizes, (size) => size * tried),
@@ -89,17 +89,18 @@ function fittedScale({ cross, square }: Trial, row: number): number {
 	return (square[row] as number) > 0 ? (cross[row] as number) / (square[row] as number) : 0;
 }
 
-/** Root mean square over the columns that the row has. */
-function meanSize(runs: readonly Run[], values: Float32Array, at: number): number {
+/** √(Σ wₖxₖ² / Σ wₖ) over the columns that the row has. */
+function meanSize(runs: readonly Run[], values: Float32Array, at: number, weights: Float64Array): number {
 	let size = 0;
 	let total = 0;
 	for (const { columns } of runs) {
 		for (let index = 0; index < columns.length; index++) {
 			const column = columns[index] as number;
+			const weight = weights[column] as number;
 			const number = values[at + column] as number;
-			size += number * number;
+			size += weight * number * number;
+			total += weight;
 		}
-		total += columns.length;
 	}
 	return Math.sqrt(size / (total || 1));
 }
