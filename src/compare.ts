@@ -6,6 +6,7 @@ import { readUsage, type Usage } from "./data/usage.js";
 import { DistembError, throwIfAborted } from "./errors.js";
 import { threadsOf } from "./options.js";
 import { COMPARE_REPORT_VERSION, type ComparedModel, type CompareReport } from "./report/compare.js";
+import { contextOf } from "./runtime/decode/context.js";
 import { openTextModel, type TextModel } from "./runtime/decode/model.js";
 import { openModelData } from "./training/model-data.js";
 import { TOOL } from "./version.js";
@@ -27,7 +28,7 @@ import { TOOL } from "./version.js";
 export async function compare(teacher: string, student: string, options: CompareOptions): Promise<CompareReport> {
 	checkCompareOptions(options);
 	const threads = threadsOf(options);
-	const usage = await readUsage(teacher, options);
+	const stated = await readUsage(teacher, options);
 	const models: TextModel[] = [];
 	let measured: Measured;
 	try {
@@ -36,6 +37,7 @@ export async function compare(teacher: string, student: string, options: Compare
 			models.push(await openTextModel(input, { threads }));
 		}
 		const both = comparable(models, student);
+		const usage = { ...stated, context: stated.context ?? (await contextOf(both[0])) };
 		measured = await measure(both, usage, await openSample(both[0], usage, options), options);
 	} finally {
 		for (const model of models) await model.close();

@@ -36,6 +36,7 @@ import {
 	passReports,
 	sidesReports,
 	verificationReports,
+	warningsOf,
 } from "./report/report.js";
 import type { Located } from "./state.js";
 import { TOOL } from "./version.js";
@@ -87,7 +88,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		const { predictedSavedBytes, groups } = await runPass(factorize(sized), located, runner);
 		const graph = graphReports(original.graphs, groups, "factors before they are stored");
 		const counted = { predictedSavedBytes, savedBytes: predictedSavedBytes, factors: [], verification: [], graph };
-		return { ...report, ...counted, passes: passReports(runner.records) };
+		return { ...report, ...counted, warnings: warningsOf(runner.records), passes: passReports(runner.records) };
 	}
 
 	const run = { input, output, bundle, options, facts, groups: plannedRanks(located, sized) };
@@ -134,6 +135,7 @@ async function runPipeline(bundle: Bundle, input: string, output: string, staged
 		...(distilled.distillation === undefined ? {} : { training: distilled.distillation }),
 		...(measured === undefined ? {} : { quality: measured.quality }),
 		...(details === undefined ? {} : { details }),
+		warnings: warningsOf(runner.records),
 		passes: passReports(runner.records),
 	} satisfies CompileReport;
 }

@@ -8,6 +8,7 @@ import { type Bundle, filesOfBundle } from "./onnx/index.js";
 import { flagOf, type ResolvedOptions } from "./options.js";
 import type { PassContext } from "./pass.js";
 import type { InputFacts } from "./report/report.js";
+import { contextOf } from "./runtime/decode/context.js";
 import { openTextModel } from "./runtime/decode/model.js";
 import type { FactorGroup } from "./state.js";
 import { type CheckpointFolder, checkpointFolder, checkpointPath } from "./training/checkpoint-folder.js";
@@ -91,21 +92,22 @@ interface Opened extends OpenedCorpus {
 async function openData(run: Run, budget: Budget | undefined, context: PassContext): Promise<Opened | undefined> {
 	const { input, output, bundle, options } = run;
 	const { data, seed } = options;
-	const { signal, threads, progress, log } = context;
+	const { signal, threads, progress, log, warn } = context;
 	try {
 		const model = await openTextModel(input, { threads });
 		try {
 			refuseGates(model.kind, options);
-			const usage = await readUsage(input, options);
+			const stated = await readUsage(input, options);
+			const usage = { ...stated, context: stated.context ?? (await contextOf(model)) };
 			const generate = { ...writing(budget ?? {}), seed, files: filesOfBundle(bundle), cache: cacheFolder(output) };
-			const opened = await openCorpus(model, usage, { data, generate, signal, progress, log });
+			const opened = await openCorpus(model, usage, { data, generate, signal, progress, log, warn });
 			return opened && { ...opened, usage };
 		} finally {
 			await model.close();
 		}
 	} catch (error) {
 		if (data !== undefined || !(error instanceof DistembError) || !CANNOT_WRITE.has(error.code)) throw error;
-		log(`nothing is trained: no --data, and the original writes none: ${error.toLine()}`);
+		warn(`nothing is trained: no --data, and the original writes none: ${error.toLine()}`);
 		return undefined;
 	}
 }

@@ -19,6 +19,8 @@ export interface PassContext {
 	readonly progress: (fraction: number, note?: string) => void;
 	/** A line for the report's pass log: what was done, or why nothing was, with the node's name. */
 	readonly log: (line: string) => void;
+	/** A line for the log that a person should see too: what could not be done as well as usual, and why. */
+	readonly warn: (line: string) => void;
 }
 
 /**
@@ -36,6 +38,8 @@ export interface PassRecord {
 	readonly name: string;
 	readonly milliseconds: number;
 	readonly log: readonly string[];
+	/** Those lines of the log that were warnings. */
+	readonly warnings: readonly string[];
 }
 
 /** States that know their models can be checked after every pass. */
@@ -55,31 +59,40 @@ export interface PassRunner {
 export async function runPass<In, Out extends HasModels>(pass: Pass<In, Out>, state: In, runner: PassRunner): Promise<Out> {
 	throwIfAborted(runner.signal);
 	pass.requires?.(state);
-	const log: string[] = [];
+	const lines = { log: [], warnings: [] };
 	const start = performance.now();
-	const context = contextOf(pass.name, runner, log);
+	const context = contextOf(pass.name, runner, lines);
 	context.progress(0);
 	const after = await pass.run(state, context);
 	for (const { model } of after.files) checkModel(model);
 	pass.ensures?.(after, state);
 	context.progress(1);
-	runner.records.push({ name: pass.name, milliseconds: performance.now() - start, log });
+	runner.records.push({ name: pass.name, milliseconds: performance.now() - start, ...lines });
 	return after;
 }
 
 /** Runs and records work that is no pass (it changes no state) under `name`. */
 export async function timed<T>(name: string, runner: PassRunner, work: (context: PassContext) => Promise<T>): Promise<T> {
 	throwIfAborted(runner.signal);
-	const log: string[] = [];
+	const lines = { log: [], warnings: [] };
 	const start = performance.now();
-	const context = contextOf(name, runner, log);
+	const context = contextOf(name, runner, lines);
 	context.progress(0);
 	const result = await work(context);
-	runner.records.push({ name, milliseconds: performance.now() - start, log });
+	runner.records.push({ name, milliseconds: performance.now() - start, ...lines });
 	return result;
 }
 
-function contextOf(name: string, { signal, threads, seed, onProgress }: PassRunner, log: string[]): PassContext {
+interface Lines {
+	readonly log: string[];
+	readonly warnings: string[];
+}
+
+function contextOf(name: string, { signal, threads, seed, onProgress }: PassRunner, { log, warnings }: Lines): PassContext {
 	const progress = (fraction: number, note?: string) => onProgress?.({ pass: name, fraction, note });
-	return { signal, threads, seed, progress, log: (line) => log.push(line) };
+	const warn = (line: string) => {
+		log.push(line);
+		warnings.push(line);
+	};
+	return { signal, threads, seed, progress, log: (line) => log.push(line), warn };
 }

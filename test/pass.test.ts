@@ -27,17 +27,20 @@ describe("order of passes", () => {
 describe("runPass", () => {
 	const model = () => createModel(8, [["", 17]]);
 
-	it("records_name_time_and_log", async () => {
+	it("records_name_time_log_and_warnings", async () => {
 		const records: PassRunner["records"] = [];
 		const pass: Pass<HasModels, HasModels> = {
 			name: "idle",
-			run: async (state, { log }) => {
+			run: async (state, { log, warn }) => {
 				log("nothing to do here");
+				warn("there should have been");
 				return state;
 			},
 		};
 		await runPass(pass, { files: [{ model: model() }] }, { ...runner(), records });
-		expect(records).toMatchObject([{ name: "idle", log: ["nothing to do here"] }]);
+		expect(records).toMatchObject([
+			{ name: "idle", log: ["nothing to do here", "there should have been"], warnings: ["there should have been"] },
+		]);
 	});
 
 	it("refuses_a_model_that_a_pass_has_broken", async () => {

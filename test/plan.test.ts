@@ -112,6 +112,7 @@ describe("plan", () => {
 			factors: [0.004, 0.006].map((predictedLoss) => ({ ...factor, ...(isPredicted ? { predictedLoss } : {}) })),
 			vocabularies: [],
 			verification: [],
+			warnings: [],
 			passes: [],
 			quality: {
 				kind: "causal",
@@ -130,7 +131,7 @@ describe("plan", () => {
 		const reason = '"table": one coding for both sides: 0.0006 nats predicted in 1.57 MB; one for each would lose at least 0.0013';
 		const report = {
 			...{ input: { path: "a.onnx", bytes: 10 }, output: { path: "b.onnx", bytes: 5, files: [] } },
-			...{ factors: [], vocabularies: [], verification: [], passes: [] },
+			...{ factors: [], vocabularies: [], verification: [], warnings: [], passes: [] },
 			sides: [{ vocabulary: "table", codings: "shared", predictedLoss: 0.0006, otherLoss: 0.0013, reason }],
 		};
 		expect(compileText(report as unknown as CompileReport).split("\n")).toContain(`sides      ${reason}`);

@@ -62,11 +62,14 @@ async function measured(
 ): Promise<readonly Calibration[]> {
 	const { vocabularies, files } = state;
 	if (vocabularies.length === 0) return [];
+	if (corpus === undefined) {
+		context.log("weights by the order of the ids: there is no text to calibrate on");
+		return vocabularies.map(idOrder);
+	}
 	const byIds = (why: string) => {
-		context.log(`weights by the order of the ids: ${why}`);
+		context.warn(`not calibrated on the text, but by the order of the ids: ${why}`);
 		return vocabularies.map(idOrder);
 	};
-	if (corpus === undefined) return byIds("there is no text to calibrate on");
 	try {
 		const whole = await wholeOf(files, context);
 		const { means, tokens, missing } = await measure(whole, corpus, vocabularies, settings, context);
@@ -78,7 +81,7 @@ async function measured(
 		for (const [index, vocabulary] of vocabularies.entries()) {
 			const mean = means[index];
 			const known = mean !== undefined && (mean.frequency ?? mean.spread) !== undefined;
-			if (!known) context.log(`"${vocabulary.name}" takes no part in the predictions: weights by the order of the ids`);
+			if (!known) context.warn(`"${vocabulary.name}" takes no part in the predictions: calibrated by the order of the ids`);
 			found.push(known ? { vocabulary, ...(await completed(vocabulary, mean, context)), tokens, source } : idOrder(vocabulary));
 		}
 		return found;

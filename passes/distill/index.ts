@@ -122,7 +122,7 @@ function fail(message: string): never {
 	throw new DistembError("internal", message);
 }
 
-function untouched(state: Reconstructed, why: string, { log }: PassContext): Distilled {
-	log(`nothing was trained: ${why}`);
+function untouched(state: Reconstructed, why: string, { warn }: PassContext): Distilled {
+	warn(`nothing was trained: ${why}`);
 	return { ...state, distillation: undefined };
 }

@@ -47,15 +47,19 @@ export function nameOf(
 	return JSON.stringify({ tensors, shape, recipe, phases, steps, minutes, seed, data: corpus?.from });
 }
 
-export function report({ curve, best, stopped, rollbacks, untrained, tokens }: Distillation, tooLong: number, { log }: PassContext): void {
+export function report(
+	{ curve, best, stopped, rollbacks, untrained, tokens }: Distillation,
+	tooLong: number,
+	{ log, warn }: PassContext,
+): void {
 	const [start] = curve;
 	const kept = best.step === 0 ? "the untrained factors are kept: nothing was better" : `step ${best.step} is kept`;
 	log(
 		`validation ${start?.validation?.toPrecision(3)} → ${best.validation.toPrecision(3)} in ${curve.at(-1)?.step} steps of ${tokens} tokens, stopped by ${stopped}; ${kept}`,
 	);
 	if (rollbacks > 0) log(`${rollbacks} times back to the best at half the rate`);
-	if (tooLong > 0) log(`${tooLong} pairs were longer than a batch and left out`);
-	for (const line of untrained) log(`not trained: ${line}`);
+	if (tooLong > 0) warn(`${tooLong} pairs were longer than a batch and left out`);
+	for (const line of untrained) warn(`not trained: ${line}`);
 }
 
 /** The factors' errors as they are now. */

@@ -125,10 +125,10 @@ function largestOf({ shapes, parts }: Sizes): Sizes {
 }
 
 /** The body stays as it is where another file has a copy of it that is not known to be one. */
-function allowed(recipe: Recipe, { unproved }: Sharing, { log }: PassContext): Recipe {
+function allowed(recipe: Recipe, { unproved }: Sharing, { warn }: PassContext): Recipe {
 	const [first] = unproved;
 	if (first === undefined || recipe.train === "factors") return recipe;
-	log(`only the factors are trained: ${first} and ${unproved.length - 1} others are no proved copies of what would be trained`);
+	warn(`only the factors are trained: ${first} and ${unproved.length - 1} others are no proved copies of what would be trained`);
 	return { ...recipe, train: "factors" };
 }
 

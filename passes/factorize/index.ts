@@ -176,11 +176,11 @@ function requireWork({ chosen, skipped }: Plan, state: Located): void {
 function report(plan: Plan, context: PassContext): void {
 	const { skipped, notes, chosen } = plan;
 	for (const note of notes) context.log(note);
-	for (const { vocabulary, reason } of skipped) context.log(`"${vocabulary.name}" is left alone: ${reason}`);
+	for (const { vocabulary, reason } of skipped) context.warn(`"${vocabulary.name}" is left alone: ${reason}`);
 	for (const { reason } of choicesOf(plan)) context.log(reason);
 	for (const { vocabulary, kept } of chosen) {
 		for (const { copy, reader } of kept) {
-			context.log(`"${copy.value.name}" of ${copy.file.name} stays for ${reader}: "${vocabulary.name}" does not shrink by it`);
+			context.warn(`"${copy.value.name}" of ${copy.file.name} stays for ${reader}: "${vocabulary.name}" does not shrink by it`);
 		}
 	}
 }

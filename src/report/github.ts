@@ -34,13 +34,13 @@ export function annotationsOf(model: BuiltModel, file: string | undefined): Anno
 	return [...warnings, { level: "notice", title, message: outcomeText(model) }];
 }
 
-function warningsOf({ verification, training }: CompileReport): string[] {
+function warningsOf({ verification, training, warnings }: CompileReport): string[] {
 	return [
 		...verification
 			.filter(({ ran }) => !ran)
 			.map(({ file, reason }) => `${file} was not verified: ${reason ?? "the engine cannot run it"}`),
 		...(training?.stopped === "diverged" ? ["the training diverged; the best result before that was kept"] : []),
-		...(training?.untrained ?? []).map((what) => `not trained: ${what}`),
+		...warnings,
 	];
 }
 

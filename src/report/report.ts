@@ -184,6 +184,8 @@ export interface CompileReport extends InspectReport {
 	readonly quality?: QualityReport;
 	/** Only if an HTML report was asked for. */
 	readonly details?: DetailsReport;
+	/** What could not be done as well as usual, and why. */
+	readonly warnings: readonly string[];
 	/** In order, with the time of each and what it had to say. */
 	readonly passes: readonly { readonly name: string; readonly milliseconds: number; readonly log: readonly string[] }[];
 }
@@ -284,4 +286,8 @@ export function verificationReports(state: Verified): VerificationReport[] {
 /** Times rounded to a tenth of a millisecond. */
 export function passReports(records: readonly PassRecord[]): CompileReport["passes"] {
 	return records.map(({ name, milliseconds, log }) => ({ name, milliseconds: Math.round(milliseconds * 10) / 10, log }));
+}
+
+export function warningsOf(records: readonly PassRecord[]): CompileReport["warnings"] {
+	return [...new Set(records.flatMap(({ warnings }) => warnings))];
 }

@@ -81,6 +81,7 @@ export function compileText(report: CompileReport): string {
 	for (const verification of report.verification) lines.push(...verificationText(verification));
 	if (report.training !== undefined) lines.push(trainingText(report.training));
 	if (report.quality !== undefined) lines.push(...qualityText(report.quality), "", ...predictionText(report));
+	for (const warning of report.warnings) lines.push(`warning    ${warning}`);
 	const seconds = report.passes.map(({ name, milliseconds }) => `${name} ${(milliseconds / 1000).toFixed(2)}`).join(", ");
 	lines.push(`seconds    ${seconds}`);
 	return lines.join("\n");

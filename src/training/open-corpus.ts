@@ -21,6 +21,8 @@ export interface CorpusOptions {
 	readonly signal?: AbortSignal | undefined;
 	readonly progress: (fraction: number, note?: string) => void;
 	readonly log: (line: string) => void;
+	/** What a person should see. */
+	readonly warn: (line: string) => void;
 }
 
 export interface OpenedCorpus {
@@ -33,18 +35,19 @@ export interface OpenedCorpus {
 const CHECKED = 2 ** 24;
 
 /**
- * Opens the data of a run. Undefined: there is none, for a reason that is logged.
+ * Opens the data of a run. Undefined: there is none; where some was asked for, a warning says why.
  * @throws DistembError `input`: the data is broken, of another kind, or too little
  */
 export async function openCorpus(model: TextModel, usage: Usage, options: CorpusOptions): Promise<OpenedCorpus | undefined> {
-	const { data: files, generate, log } = options;
+	const { data: files, generate, log, warn } = options;
 	if (files !== undefined) {
 		const parts = await split(await openModelData(files, model, usage.tokenizer), model, usage, options);
 		return { corpus: { ...parts, generated: false, from: files.join(", ") }, files };
 	}
-	const refusal = generate === undefined ? "nothing needs it" : cannotWrite(model);
-	if (generate === undefined || refusal !== undefined) {
-		log(`no text was generated: ${refusal}`);
+	if (generate === undefined) return undefined;
+	const refusal = cannotWrite(model);
+	if (refusal !== undefined) {
+		warn(`nothing is trained: no --data, and no text was generated: ${refusal}`);
 		return undefined;
 	}
 	const file = await generated(model, usage, generate, options);

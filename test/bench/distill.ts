@@ -55,7 +55,7 @@ const number = (text: string | undefined) => (text === undefined ? undefined : N
 const method = values.method as "distemb" | "paper" | "svd";
 const sized = values.ratio === undefined ? { rank: number(values.rank) ?? 64 } : { ratio: Number(values.ratio) };
 const options = resolveOptions({ ...sized, method, dtype: values.dtype as CompileOptions["dtype"], overwrite: true });
-const corpus = await corpusOf({ train: values.train, validation: values.valid, test: values.test });
+const corpus = await corpusOf(input, { train: values.train, validation: values.valid, test: values.test });
 let calibrations: readonly Calibration[] | undefined;
 
 /** The best so far at the last checkpoint before each of the minutes of `--at`. */
@@ -165,7 +165,7 @@ function runnerOf(): PassRunner {
 		seed: Number(values.seed),
 		records: [],
 		onProgress: ({ pass, note }) => {
-			if (values.quiet || pass !== "distill" || performance.now() - told < 10_000) return;
+			if (values.quiet || pass !== "distill" || note === undefined || performance.now() - told < 10_000) return;
 			told = performance.now();
 			print(`  ${note}`);
 		},

@@ -66,7 +66,7 @@ const { train, valid, test } = options;
 if ([model, train, valid, test].includes("")) throw new Error("usage: input-decoder.js MODEL --train FILE --valid FILE --test FILE");
 const [rank, extra, steps, rate] = [Number(options.rank), Number(options.extra), Number(options.steps), Number(options.rate)];
 const calibrations = await calibrationsOf(model, train, number(options.calibration));
-const corpus = await corpusOf({ train, validation: valid, test });
+const corpus = await corpusOf(model, { train, validation: valid, test });
 
 print(
 	"| decoder of the lookups | rank | hidden | vocabulary, bytes | embedding distillation | seed | KL | nats | perplexity | best step | s |",

@@ -6,6 +6,7 @@ import { calibrate } from "../../passes/calibrate/index.js";
 import { locate } from "../../passes/locate/index.js";
 import { openPairs } from "../../src/data/pairs.js";
 import { openTokens } from "../../src/data/tokens.js";
+import { readUsage } from "../../src/data/usage.js";
 import { openBundle, StagedOutput } from "../../src/onnx/index.js";
 import { type PassRunner, runPass } from "../../src/pass.js";
 import type { Calibration, Located } from "../../src/state.js";
@@ -25,7 +26,7 @@ export async function calibrationsOf(model: string, train: string, tokens?: numb
 	return await withBundle(model, async (bundle) => {
 		const runner = runnerOf();
 		const located = await runPass(locate({}), loadedFrom(bundle), runner);
-		const corpus = await corpusOf({ train });
+		const corpus = await corpusOf(model, { train });
 		return (await runPass(calibrate(tokens === undefined ? { corpus } : { corpus, tokens }), located, runner)).calibrations;
 	});
 }
@@ -66,9 +67,13 @@ export async function withStudent<Made, Measured>(
 }
 
 /** Token ids, or pairs as safetensors; parts that are not given are the one before. */
-export async function corpusOf(files: { readonly train: string; readonly validation?: string; readonly test?: string }): Promise<Corpus> {
+export async function corpusOf(
+	model: string,
+	files: { readonly train: string; readonly validation?: string; readonly test?: string },
+): Promise<Corpus> {
 	const { train: from, validation = from, test = validation } = files;
-	const special = { pad: 0, start: 0, mask: undefined, context: undefined };
+	const { context } = await readUsage(model, {});
+	const special = { pad: 0, start: 0, mask: undefined, context };
 	const isPairs = from.endsWith(".safetensors");
 	const parts = (open: (paths: string[]) => Promise<unknown>) => Promise.all([from, validation, test].map((file) => open([file])));
 	const [train, held, last] = await parts(isPairs ? openPairs : openTokens);

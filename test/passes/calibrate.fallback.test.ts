@@ -87,6 +87,6 @@ describe("calibrate", () => {
 	it("goes_by_the_order_of_the_ids_where_the_model_does_not_predict_at_every_token", async () => {
 		const { calibration, log } = await calibrated(modelOf("Tanh", "Gather<axis=1>(mixed, end)"));
 		expect(calibration?.source).toBe("id order");
-		expect(log.join("\n")).toMatch(/weights by the order of the ids: /);
+		expect(log.join("\n")).toMatch(/not calibrated on the text, but by the order of the ids: /);
 	});
 });

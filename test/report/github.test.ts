@@ -10,6 +10,7 @@ const REPORT = {
 	input: { path: "model.onnx", bytes: 2e6, files: [] },
 	output: { path: "small.onnx", bytes: 1e6, files: [] },
 	verification: [],
+	warnings: [],
 	quality: { tokens: { all: { teacherPerplexity: 10, studentPerplexity: 11, divergence: 0.0123456 } } },
 } as unknown as CompileReport;
 
@@ -71,7 +72,8 @@ describe("annotations", () => {
 		const report = {
 			...REPORT,
 			verification: [{ file: "model.onnx", ran: false, reason: "an operator is missing", outputs: [] }],
-			training: { stopped: "diverged", untrained: ["Custom at node 7"] },
+			training: { stopped: "diverged" },
+			warnings: ["not trained: Custom at node 7"],
 		} as unknown as CompileReport;
 		const warnings = annotationsOf({ ...BUILT, report }, undefined).filter(({ level }) => level === "warning");
 		expect(warnings.map(({ message }) => message)).toEqual([

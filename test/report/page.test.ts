@@ -158,6 +158,7 @@ describe("hostile names and texts", () => {
 		graph: [{ vocabulary: HOSTILE, before: flows ?? [], note: HOSTILE }],
 		quality: { ...QUALITY, data: { ...QUALITY.data, files: [HOSTILE], measured: HOSTILE }, notes: [HOSTILE] },
 		details: { ...DETAILS, command: HOSTILE, tables, samples: { known: { how: "one text", samples: [sample] } } },
+		warnings: [HOSTILE],
 		passes: [{ name: HOSTILE, milliseconds: 1, log: [HOSTILE] }],
 		verification: [{ file: HOSTILE, ran: false, reason: HOSTILE, outputs: [] }],
 	});
@@ -180,6 +181,12 @@ describe("hostile names and texts", () => {
 });
 
 describe("the page itself", () => {
+	it("shows_warnings_above_all_else", () => {
+		const { document } = pageOf(reportWith({ warnings: ["not trained: Custom at node 7"] }));
+		expect(document.querySelector("header .warnings")?.textContent).toBe("Warning: not trained: Custom at node 7");
+		expect(pageOf(reportWith()).document.querySelector(".warnings")).toBeNull();
+	});
+
 	it("forbids_everything_but_its_own_style", () => {
 		const { document, html } = pageOf(reportWith());
 		expect(document.querySelector("meta[http-equiv=Content-Security-Policy]")?.getAttribute("content")).toBe(

@@ -129,6 +129,7 @@ export function reportWith(changes: Partial<CompileReport> = {}): CompileReport 
 		],
 		quality: QUALITY,
 		details: DETAILS,
+		warnings: [],
 		passes: [
 			{ name: "locate", milliseconds: 12.5, log: ["found it"] },
 			{ name: "distill", milliseconds: 3100, log: [] },

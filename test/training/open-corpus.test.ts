@@ -24,7 +24,7 @@ async function opened(file: string, conventions?: object): Promise<readonly [Tex
 	return [model, await readUsage(file, {})];
 }
 
-const quiet = { progress: () => undefined, log: () => undefined };
+const quiet = { progress: () => undefined, log: () => undefined, warn: () => undefined };
 
 function writing(seed: number, tokens: number, file: string): CorpusOptions {
 	return {

@@ -39,6 +39,7 @@ function Page({ report }: { report: CompileReport }) {
 						{tool.name} {tool.version}
 					</p>
 					<Tiles report={report} />
+					<Warnings lines={report.warnings} />
 				</header>
 				<main>
 					<Sections report={report} />
@@ -81,6 +82,19 @@ function Tiles({ report: { input, output, vocabularies, factors, quality } }: { 
 				<Tile figure={`${translation.teacher.bleu.toFixed(1)} → ${translation.student.bleu.toFixed(1)}`} what="BLEU on test data" />
 			)}
 			{all === undefined ? null : <Tile figure={percent(all.agreement)} what={`same first choice; KL ${short(all.divergence)} nats`} />}
+		</ul>
+	);
+}
+
+function Warnings({ lines }: { lines: readonly string[] }) {
+	if (lines.length === 0) return null;
+	return (
+		<ul class="warnings">
+			{lines.map((line) => (
+				<li key={line}>
+					Warning: <Foreign text={line} />
+				</li>
+			))}
 		</ul>
 	);
 }

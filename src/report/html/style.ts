@@ -25,6 +25,8 @@ p { margin: .25rem 0 .75rem; max-width: 46rem; }
 .path { overflow-wrap: anywhere; }
 section { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: 1.25rem; margin: 1rem 0; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11rem, 1fr)); gap: .75rem; margin: 1rem 0; padding: 0; list-style: none; }
+.warnings { list-style: none; padding: 0; }
+.warnings li { background: var(--mark); border-radius: .75rem; padding: .5rem 1rem; margin: .5rem 0; overflow-wrap: anywhere; }
 .tiles li { background: var(--card); border: 1px solid var(--line); border-radius: .75rem; padding: .75rem 1rem; }
 .tiles b { display: block; font-size: 1.45rem; line-height: 1.2; font-variant-numeric: tabular-nums; }
 .tiles span { display: block; color: var(--muted); font-size: .85rem; }

@@ -54,7 +54,7 @@ async function outcome(entries: readonly Entry[]): Promise<string> {
 			open.push(model);
 			return { name: entry.path, path: model.path, model: model.model, bytes: 0 };
 		});
-		const context = { signal: undefined, threads: 1, seed: 0, progress: () => {}, log: () => {} };
+		const context = { signal: undefined, threads: 1, seed: 0, progress: () => {}, log: () => {}, warn: () => {} };
 		// Soft ties count as ties in the manifest.
 		const state = await locate({ tieSoft: true }).run({ kind: "file", path: FIXTURES, files }, context);
 		return entries.map((entry) => found(entry, state)).join("\n");

@@ -18,7 +18,14 @@ export async function located(texts: string | readonly string[], given: Given = 
 		return { name, path: `/${name}`, model: parseModel(text, { seed: 1 + index, ...given }), bytes: 0 };
 	});
 	const state: Loaded = { kind: files.length === 1 ? "file" : "directory", path: "/model", files };
-	const context = { signal: undefined, threads: 1, seed: 0, progress: () => {}, log: (line: string) => given.log?.push(line) };
+	const context = {
+		signal: undefined,
+		threads: 1,
+		seed: 0,
+		progress: () => {},
+		log: (line: string) => given.log?.push(line),
+		warn: () => {},
+	};
 	const after = await locate(given).run(state, context);
 	for (const { model } of files) checkModel(model);
 	return after;
