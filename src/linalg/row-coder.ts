@@ -30,8 +30,11 @@ export interface RowCoder {
 	decode(codes: Uint8Array, start: number, scale: number, out: Float32Array, at: number): void;
 }
 
-/** Scales that are tried for each row, times its root mean square. */
-const TRIED_SCALES = [1, 0.8, 0.9, 1.15, 1.35];
+/** What the best divisor of a row so far is multiplied by, round after round. */
+const ROUNDS = [
+	[0.8, 1.25],
+	[0.9, 1.12],
+];
 
 /**
  * @param values float16: for each kind of column, what each byte stands for
@@ -58,25 +61,30 @@ export function rowCoder(block: BlockLayout, layout: CodedLayout, values: Uint16
 	};
 }
 
-/** Of the tried scales those that, fitted to what they round to, take most off Σ w·x²; each the nearest of the grid to what fits. */
+/**
+ * Scales that, fitted to what they round to, take most off Σ w·x²; each the nearest of the grid to what fits. Sought from the root mean
+ * square of the numbers by what errors in them cost, and from the plain one: where few columns cost nearly all, the others are cut off by
+ * the first, and where all cost alike the second is further off.
+ */
 function scalesOf(rows: SomeRows, { weights, gauge, grid }: Weighing, runs: readonly Run[], rowBytes: number): Float32Array {
-	const sizes = rows.at.map((at) => meanSize(runs, rows.values, at, weights));
-	const trials = TRIED_SCALES.map((tried) =>
-		trialOf(
-			Float32Array.from(sizes, (size) => size * tried),
-			rowBytes,
-		),
-	);
-	for (const run of runs) run.encode(rows, weights, trials);
-	return Float32Array.from(sizes, (_, row) => {
-		let best = { gain: 0, scale: 0 };
-		for (const trial of trials) {
-			const scale = fittedScale(trial, row);
-			const gain = scale * (trial.cross[row] as number);
-			if (gain > best.gain) best = { gain, scale };
-		}
-		return (grid.values[grid.codeOf(best.scale * gauge)] as number) / gauge;
-	});
+	const count = rows.at.length;
+	const best = { gains: new Float64Array(count), divisors: new Float32Array(count), scales: new Float64Array(count) };
+	const attempt = (tried: readonly Float32Array[]) => {
+		const trials = tried.map((divisors) => trialOf(divisors, rowBytes));
+		for (const run of runs) run.encode(rows, weights, trials);
+		for (const trial of trials)
+			for (let row = 0; row < count; row++) {
+				const scale = fittedScale(trial, row);
+				const gain = scale * (trial.cross[row] as number);
+				if (gain <= (best.gains[row] as number)) continue;
+				best.gains[row] = gain;
+				best.divisors[row] = trial.divisors[row] as number;
+				best.scales[row] = scale;
+			}
+	};
+	attempt([weights, weights.map(() => 1)].map((by) => Float32Array.from(rows.at, (at) => meanSize(runs, rows.values, at, by))));
+	for (const steps of ROUNDS) attempt(steps.map((step) => best.divisors.map((divisor) => divisor * step)));
+	return Float32Array.from(best.scales, (scale) => (grid.values[grid.codeOf(scale * gauge)] as number) / gauge);
 }
 
 function trialOf(divisors: Float32Array, rowBytes: number): Trial {
