@@ -112,6 +112,20 @@ describe("Rounding", () => {
 		expect(error / (V * 120) / precisionOf(perByte, "fitted").distortion).toBeLessThan(1.03);
 	});
 
+	it("cuts_no_column_off_where_another_costs_nearly_all", () => {
+		// The first column costs 10⁴ times as much, and its numbers are small.
+		const columnOf = (at: number) => at % R;
+		const rows = left.map((value, at) => (columnOf(at) === 0 ? 0.01 * value : value));
+		const w = Float32Array.from({ length: R * D }, (_, at) => (at < D ? 100 : 1));
+		const coding = codingOf([{ rows: V, perByte: new Uint8Array(R).fill(1) }]);
+		const { left: decoded, gauge } = new Rounding(coding, R, V).encode(factorsOf(rows, w), undefined);
+		const error = squared(
+			decoded(0, V).map((value) => value / gauge),
+			rows,
+		);
+		expect(error / squared(new Float32Array(V * R), rows)).toBeLessThan(0.001);
+	});
+
 	it("puts_errors_into_columns_that_cost_less", () => {
 		const coding = codingOf([{ rows: V, perByte: new Uint8Array(R).fill(3) }]);
 		const errorOf = (of: (column: number) => number, column: number) => {
