@@ -92,10 +92,10 @@ async function measured(
 }
 
 /** A multiple of the identity in the place of a gradient's moment that is not known: by it both sides cost the same in all. */
-async function completed(vocabulary: Vocabulary, means: Means, { threads, signal, log }: PassContext): Promise<Means> {
+async function completed(vocabulary: Vocabulary, means: Means, { threads, signal, warn }: PassContext): Promise<Means> {
 	const { frequency, gradientMoment, spread, hiddenMoment } = means;
 	if (frequency === undefined || gradientMoment !== undefined) return means;
-	log(`no gradient reaches the lookups of "${vocabulary.name}": all directions of a row count alike there`);
+	warn(`no gradient reaches the lookups of "${vocabulary.name}": all directions of a row count alike there`);
 	if (spread === undefined || hiddenMoment === undefined) return means;
 	const { table } = vocabulary;
 	const products = engineProducts({ threads });
