@@ -1,9 +1,9 @@
 // How many tokens a model can read: what a run shows.
-import { copyFileSync } from "node:fs";
+import { copyFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { DistembError } from "../../src/errors.js";
-import { compare } from "../../src/index.js";
+import { compare, compile } from "../../src/index.js";
 import { contextOf } from "../../src/runtime/decode/context.js";
 import type { TextModel } from "../../src/runtime/decode/model.js";
 import { temporaryFolder } from "../support/models.js";
@@ -59,5 +59,16 @@ describe("context", () => {
 		copyFileSync("fixtures/sotu-lm/model.onnx", model);
 		const asked = compare(model, model, { data: ["fixtures/sotu-lm/test.npy"], window: 200, footprint: false });
 		await expect(asked).rejects.toMatchObject({ code: "usage", message: expect.stringMatching(/longer than the model's context of 128/) });
+	});
+
+	it("of_such_a_model_limits_what_it_is_trained_on", async () => {
+		const folder = temporaryFolder();
+		const [model, data] = [path.join(folder, "model.onnx"), path.join(folder, "ids.jsonl")];
+		copyFileSync("fixtures/sotu-lm/model.onnx", model);
+		const documents = Array.from({ length: 40 }, (_d, start) => Array.from({ length: 200 }, (_t, at) => (7 * start + 13 * at) % 6000));
+		writeFileSync(data, documents.map((ids) => JSON.stringify(ids)).join("\n"));
+		const options = { rank: 8, method: "paper", data: [data], steps: 1, batch: 1, length: 200, threads: 1 } as const;
+		const { training } = await compile(model, path.join(folder, "small.onnx"), options);
+		expect(training?.tokens).toBe(128);
 	});
 });
