@@ -43,7 +43,7 @@ export const COLUMN_GROUPS: Readonly<Record<Spacing, number>> = { fitted: 8, equ
 /**
  * The allocation of least loss within the budget, or undefined if not even nothing at all fits. Column group g of block b gets the precision that
  * minimises loss·distortion + λ·bytes, with one λ for all: at the optimum every byte buys the same. Neighbouring blocks are merged, the
- * cheapest pair first, until there are few enough. One precision for all is among the candidates. The price of a column of the right factor is left out of λ's rule, but not out of the bytes.
+ * cheapest pair first, until there are few enough; bytes that λ leaves over buy what fits. One precision for all is among the candidates. The price of a column of the right factor is left out of λ's rule, but not out of the bytes.
  */
 export function allocate(intervals: readonly Interval[], options: AllocateOptions): Allocation | undefined {
 	let merged = intervals.map((interval) => grouped(interval, options.spacing));
@@ -53,7 +53,7 @@ export function allocate(intervals: readonly Interval[], options: AllocateOption
 		if (merged.length % 4 === 0 || merged.length <= options.blocks) found = fitted(merged, options);
 	}
 	const plain = options.precisions.map((perByte) => uniform(intervals, perByte, options)).filter(({ bytes }) => bytes <= options.budget);
-	return leastOf(found === undefined ? plain : [found.allocation, ...plain]);
+	return leastOf(found === undefined ? plain : [filledUp(found.allocation, merged, options), ...plain]);
 }
 
 /** One precision for all columns of one block, which are as many as there are `losses`; undefined if no precision fits the budget. */
@@ -101,9 +101,8 @@ function fitted(intervals: readonly Grouped[], options: AllocateOptions): Fit | 
 	const { budget, bytesOf } = options;
 	const at = (price: number): Allocation => {
 		const chosen = intervals.map((interval) => choose(interval, options, price));
-		const rank = chosen.reduce((most, { block }) => Math.max(most, lastUsed(block.perByte)), 0);
-		const blocks = chosen.map(({ block }) => ({ rows: block.rows, perByte: block.perByte.slice(0, rank) }));
-		return { blocks, rank, bytes: bytesOf(blocks, rank), loss: chosen.reduce((sum, { loss }) => sum + loss, 0) };
+		const trimmed = withoutUnused(chosen.map(({ block }) => block));
+		return { ...trimmed, bytes: bytesOf(trimmed.blocks, trimmed.rank), loss: chosen.reduce((sum, { loss }) => sum + loss, 0) };
 	};
 	const total = intervals.reduce((sum, { losses }) => losses.reduce((part, loss) => part + loss, sum), 0);
 	let dear = Math.max(total, LEAST_PRICE);
@@ -117,6 +116,54 @@ function fitted(intervals: readonly Grouped[], options: AllocateOptions): Fit | 
 		else cheap = price;
 	}
 	return { allocation: best, price: dear };
+}
+
+/**
+ * Spends what is left of the budget: of all column groups that could be stored more precisely, those first where a byte buys most. Few groups are
+ * as small as what is left, for a group of a block of thousands of rows is thousands of bytes.
+ */
+function filledUp(
+	allocation: Allocation,
+	intervals: readonly Grouped[],
+	{ budget, bytesOf, precisions, spacing }: AllocateOptions,
+): Allocation {
+	const size = COLUMN_GROUPS[spacing];
+	const distortionAt = (perByte: number) => (perByte === 0 ? 1 : precisionOf(perByte, spacing).distortion);
+	const raises = intervals.flatMap(({ rows, losses, groups }, block) =>
+		Array.from(groups, (dropped, group) => {
+			const [start, end] = [group * size, Math.min((group + 1) * size, losses.length)];
+			const now = allocation.blocks[block]?.perByte[start] ?? 0;
+			return precisions.map((perByte) => {
+				const bytes = rows * (end - start) * (1 / perByte - (now === 0 ? 0 : 1 / now));
+				const gain = dropped * (distortionAt(now) - distortionAt(perByte));
+				// In single precision: what is worth as much stays in its order whatever rounding makes of it.
+				return { block, start, end, perByte, bytes, gain, worth: Math.fround(gain / bytes) };
+			});
+		}).flat(),
+	);
+	const worthwhile = raises.filter(({ bytes, gain }) => bytes > 0 && bytes <= budget - allocation.bytes && gain > 0);
+	let best = allocation;
+	const raised = new Set<string>();
+	for (const { block, start, end, perByte, bytes: more, gain } of worthwhile.sort((a, b) => b.worth - a.worth)) {
+		if (more > budget - best.bytes || raised.has(`${block} ${start}`)) continue;
+		const blocks = best.blocks.map((held, index) => {
+			const all = new Uint8Array(intervals[index]?.losses.length ?? 0);
+			all.set(held.perByte);
+			return { rows: held.rows, perByte: index === block ? all.fill(perByte, start, end) : all };
+		});
+		const trimmed = withoutUnused(blocks);
+		const bytes = bytesOf(trimmed.blocks, trimmed.rank);
+		if (bytes > budget) continue;
+		best = { ...trimmed, bytes, loss: best.loss - gain };
+		raised.add(`${block} ${start}`);
+	}
+	return best;
+}
+
+/** Blocks up to the last column that one of them keeps. */
+function withoutUnused(blocks: readonly CodedBlock[]): Pick<Allocation, "blocks" | "rank"> {
+	const rank = blocks.reduce((most, { perByte }) => Math.max(most, lastUsed(perByte)), 0);
+	return { blocks: blocks.map(({ rows, perByte }) => ({ rows, perByte: perByte.slice(0, rank) })), rank };
 }
 
 function lastUsed(perByte: Uint8Array): number {

@@ -102,6 +102,21 @@ describe("allocate", () => {
 		);
 	});
 
+	it("spends_what_one_price_for_all_leaves_over", () => {
+		const losses = Float64Array.from({ length: COLS }, (_, column) => 0.8 ** column);
+		// Eight columns of the last rows take at most 320 bytes, those of the others up to 3200.
+		const held = [
+			{ rows: 400, losses },
+			{ rows: 40, losses: losses.map((loss) => loss / 100) },
+		];
+		const bytesOf = (coded: readonly CodedBlock[], rank: number) => layoutOf(coded, rank, "fitted").bytes;
+		const left = Array.from({ length: 40 }, (_, step) => {
+			const budget = 1500 + 100 * step;
+			return budget - (allocate(held, { ...optionsFor(held, budget, 2), bytesOf })?.bytes ?? 0);
+		});
+		expect(left.reduce((sum, bytes) => sum + bytes, 0) / left.length).toBeLessThan(100);
+	});
+
 	it("gives_more_bits_to_rows_that_cost_more", () => {
 		const losses = Float64Array.from({ length: COLS }, (_, column) => 0.8 ** column);
 		const held = [
