@@ -45,7 +45,7 @@ async function calibrations(state: Located, options: CalibrateOptions, context: 
 	const { vocabularies } = state;
 	if (cache === undefined || corpus === undefined || vocabularies.length === 0) return await measured(state, corpus, settings, context);
 	const facts = { ...settings, seed: context.seed, generated: corpus.generated };
-	return await kept(cache, vocabularies, facts, context.log, () => measured(state, corpus, settings, context));
+	return await kept(cache, vocabularies, facts, context, (own) => measured(state, corpus, settings, own));
 }
 
 function tokensFor({ files }: Located): number {

@@ -3,6 +3,7 @@ import path from "node:path";
 import { loadArrays, saveArrays } from "../../src/data/arrays.js";
 import { contentHash } from "../../src/data/cache.js";
 import { isRecord } from "../../src/data/files.js";
+import type { PassContext } from "../../src/pass.js";
 import type { Calibration, Vocabulary } from "../../src/state.js";
 
 export interface CalibrationCache {
@@ -14,42 +15,49 @@ export interface CalibrationCache {
 const ARRAYS = ["frequency", "gradientMoment", "spread", "hiddenMoment"] as const;
 
 /** Raised when what is measured changes. */
-const VERSION = 2;
+const VERSION = 3;
 
-/** What `measured` gives, from the file if it is there; `facts` are all else that the result depends on. In single precision either way. */
+/**
+ * What `measured` gives, from the file if it is there; `facts` are all else that the result depends on. In single precision either way, and with the
+ * same warnings.
+ */
 export async function kept(
 	{ folder, files }: CalibrationCache,
 	vocabularies: readonly Vocabulary[],
 	facts: unknown,
-	log: (line: string) => void,
-	measured: () => Promise<readonly Calibration[]>,
+	context: PassContext,
+	measured: (context: PassContext) => Promise<readonly Calibration[]>,
 ): Promise<readonly Calibration[]> {
 	const key = await contentHash(files, [JSON.stringify({ version: VERSION, facts, tables: vocabularies.map(({ table }) => table.hash) })]);
 	const file = path.join(folder, `calibration-${key.slice(0, 16)}.safetensors`);
 	const found = await loadArrays(file);
 	if (found !== undefined) {
-		log(`kept from an earlier run in ${file}`);
+		context.log(`kept from an earlier run in ${file}`);
+		const { warnings, each } = isRecord(found.facts) ? found.facts : {};
+		for (const warning of Array.isArray(warnings) ? warnings : []) context.warn(String(warning));
 		return vocabularies.map((vocabulary, index) =>
-			restored(vocabulary, found.facts, index, (name) => found.arrays.get(`${index}.${name}`)),
+			restored(vocabulary, Array.isArray(each) ? each[index] : undefined, (name) => found.arrays.get(`${index}.${name}`)),
 		);
 	}
-	const fresh = await measured();
+	const warnings: string[] = [];
+	const warn = (warning: string) => {
+		warnings.push(warning);
+		context.warn(warning);
+	};
+	const fresh = await measured({ ...context, warn });
+	if (fresh.every(({ source }) => source === "id order")) return fresh;
 	const arrays = new Map<string, Float32Array>();
 	for (const [index, calibration] of fresh.entries())
 		for (const name of ARRAYS) {
 			const values = calibration[name];
 			if (values !== undefined) arrays.set(`${index}.${name}`, Float32Array.from(values));
 		}
-	const { tokens, source } = fresh[0] ?? {};
-	const counted = fresh.map((calibration) => calibration.counted);
-	if (tokens === undefined || source === "id order") return fresh;
-	await saveArrays(file, { facts: { tokens, counted, source }, arrays });
-	return fresh.map(({ vocabulary }, index) =>
-		restored(vocabulary, { tokens, counted, source }, index, (name) => arrays.get(`${index}.${name}`)),
-	);
+	const each = fresh.map(({ tokens, counted, source }) => ({ tokens, counted, source }));
+	await saveArrays(file, { facts: { warnings, each }, arrays });
+	return fresh.map(({ vocabulary }, index) => restored(vocabulary, each[index], (name) => arrays.get(`${index}.${name}`)));
 }
 
-function restored(vocabulary: Vocabulary, facts: unknown, index: number, arrayOf: (name: string) => Float32Array | undefined): Calibration {
+function restored(vocabulary: Vocabulary, facts: unknown, arrayOf: (name: string) => Float32Array | undefined): Calibration {
 	const { tokens, counted, source } = isRecord(facts) ? facts : {};
 	const wide = (name: (typeof ARRAYS)[number]) => {
 		const values = arrayOf(name);
@@ -62,7 +70,7 @@ function restored(vocabulary: Vocabulary, facts: unknown, index: number, arrayOf
 		spread: wide("spread"),
 		hiddenMoment: wide("hiddenMoment"),
 		tokens: Number(tokens),
-		counted: Array.isArray(counted) ? Number(counted[index]) : 0,
-		source: source === "generated" ? "generated" : "data",
+		counted: Number(counted),
+		source: source === "generated" || source === "id order" ? source : "data",
 	};
 }

@@ -39,8 +39,16 @@ afterAll(() => {
 	for (const bundle of bundles) bundle.close();
 });
 
-async function calibrated(text: string): Promise<{ readonly calibration: Calibration | undefined; readonly log: readonly string[] }> {
-	const bundle = openBundle(writeModel(path.join(temporaryFolder(), "tiny.onnx"), text, { table }));
+interface Outcome {
+	readonly calibration: Calibration | undefined;
+	readonly log: readonly string[];
+	readonly warnings: readonly string[];
+}
+
+/** @param folder where the calibration is kept */
+async function calibrated(text: string, folder?: string): Promise<Outcome> {
+	const file = writeModel(path.join(temporaryFolder(), "tiny.onnx"), text, { table });
+	const bundle = openBundle(file);
 	bundles.push(bundle);
 	const records = runner();
 	const random = uniform(1);
@@ -53,8 +61,10 @@ async function calibrated(text: string): Promise<{ readonly calibration: Calibra
 	const special = { pad: 0, start: 0, mask: undefined, context: undefined };
 	const corpus: Corpus = { kind: "tokens", train: data, validation: data, test: data, special, generated: false, from: "random ids" };
 	const located = await runPass(locate({}), loadedFrom(bundle), records);
-	const after = await runPass(calibrate({ corpus, length: 32 }), located, records);
-	return { calibration: after.calibrations[0], log: records.records.at(-1)?.log ?? [] };
+	const cache = folder === undefined ? undefined : { folder, files: [file] };
+	const after = await runPass(calibrate({ corpus, length: 32, cache }), located, records);
+	const { log = [], warnings = [] } = records.records.at(-1) ?? {};
+	return { calibration: after.calibrations[0], log, warnings };
 }
 
 describe("calibrate", () => {
@@ -76,6 +86,16 @@ describe("calibrate", () => {
 				for (const [j, b] of row(id).entries()) predicted += (spread?.[id] ?? 0) * a * b * (hiddenMoment?.[i * D + j] ?? 0);
 			}
 		expect(read / predicted).toBeCloseTo(1, 4);
+	});
+
+	it("warns_again_where_the_calibration_is_kept_from_an_earlier_run", async () => {
+		const folder = temporaryFolder();
+		const first = await calibrated(modelOf("Sinh"), folder);
+		const second = await calibrated(modelOf("Sinh"), folder);
+		expect(second.log[0]).toMatch(/kept from an earlier run/);
+		expect(first.warnings).toEqual([expect.stringMatching(/no gradient reaches the lookups of "table"/)]);
+		expect(second.warnings).toEqual(first.warnings);
+		expect(second.calibration?.gradientMoment).toEqual(first.calibration?.gradientMoment);
 	});
 
 	it("has_gradients_where_every_operator_has_a_rule", async () => {
