@@ -67,7 +67,7 @@ describe.skipIf(disk === undefined)(`a full disk${where}`, () => {
 	});
 
 	it("ends_an_interrupted_training_whose_checkpoint_has_no_place", async () => {
-		fill(2);
+		fill(3);
 		const many = TRAINING.flatMap((word) => (word === "--quiet" ? [] : [word === "3" ? "1000000" : word]));
 		const { child, ended, says } = start([MODEL, path.join(folder, "small.onnx"), ...many]);
 		expect(await says(/^distill \d/m)).toBe(true);
