@@ -51,7 +51,10 @@ export async function planOf(
 	);
 	const head = headOf(state, whole);
 	const isCoded = state.groups.some(({ coding }) => coding !== undefined);
-	const recipe = allowed(recipeOf(options, whole.kind, isCoded), sharing, context);
+	const start = { kind: whole.kind, isCoded, isGenerated: corpus.generated, predicted: predictedOf(state) };
+	const recipe = allowed(recipeOf(options, start), sharing, context);
+	if (options.method !== "paper" && recipe.weights.crossEntropy > 0 && options.weights?.crossEntropy === undefined)
+		context.log(`it starts far from the original: the text's own words count by ${recipe.weights.crossEntropy}; --loss ce=0 leaves them out`);
 	const isAlone = isHeadAlone(state, whole, head, options, context);
 	const phases = isAlone ? phasesOf({ ...recipe, train: "head" }, undefined, true) : phasesOf(recipe, options.phases, head !== undefined);
 	const rows = await rowSourcesOf(state, recipe, corpus, context);
@@ -74,6 +77,14 @@ export async function planOf(
 		head,
 	});
 	return { ...own, whole: programs, head: { projection: head, program } };
+}
+
+/** Nats per token that all float factors together are predicted to lose; undefined where one is not known. */
+function predictedOf({ reconstructions }: Trainee): number | undefined {
+	return reconstructions.reduce<number | undefined>(
+		(sum, { predictedLoss }) => (sum === undefined || predictedLoss === undefined ? undefined : sum + predictedLoss),
+		0,
+	);
 }
 
 /** Weights of a body beyond which a step on all of it takes so long that ten minutes hold too few of them. */

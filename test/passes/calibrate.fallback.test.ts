@@ -2,16 +2,17 @@
 import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { calibrate } from "../../passes/calibrate/index.js";
+import { kept } from "../../passes/calibrate/kept.js";
 import { locate } from "../../passes/locate/index.js";
 import { type Bundle, openBundle } from "../../src/onnx/index.js";
-import { runPass } from "../../src/pass.js";
+import { type PassContext, runPass } from "../../src/pass.js";
 import { normal, uniform } from "../../src/random.js";
-import type { Calibration } from "../../src/state.js";
+import type { Calibration, Vocabulary } from "../../src/state.js";
 import type { Corpus } from "../../src/training/corpus.js";
 import { loadedFrom } from "../../src/workspace.js";
 import { writeModel } from "../support/bigrams.js";
 import { temporaryFolder } from "../support/models.js";
-import { runner } from "./support.js";
+import { runner, tableOf } from "./support.js";
 
 const [V, D] = [60, 6];
 const draw = normal(3);
@@ -33,6 +34,8 @@ function modelOf(operator: string, last = "Identity(mixed)"): string {
 			logits = MatMul(hidden, head)
 			return logits: float32[batch, ${last.startsWith("Identity") ? "length" : "1"}, ${V}]`;
 }
+
+const EMPTY = { tokens: 0, counted: 0, frequency: undefined, gradientMoment: undefined, spread: undefined, hiddenMoment: undefined };
 
 const bundles: Bundle[] = [];
 afterAll(() => {
@@ -96,6 +99,22 @@ describe("calibrate", () => {
 		expect(first.warnings).toEqual([expect.stringMatching(/no gradient reaches the lookups of "table"/)]);
 		expect(second.warnings).toEqual(first.warnings);
 		expect(second.calibration?.gradientMoment).toEqual(first.calibration?.gradientMoment);
+	});
+
+	it("keeps_of_each_vocabulary_what_it_was_calibrated_on", async () => {
+		const file = writeModel(path.join(temporaryFolder(), "tiny.onnx"), modelOf("Tanh"), { table });
+		const vocabularies = [0, 1].map(() => ({ table: tableOf(table, V, D) }) as Vocabulary);
+		const sources = ["data", "id order"] as const;
+		const measured = async (): Promise<Calibration[]> =>
+			vocabularies.map((vocabulary, index) => ({ ...EMPTY, vocabulary, source: sources[index] ?? "generated" }));
+		const cache = { folder: temporaryFolder(), files: [file] };
+		const log: string[] = [];
+		const context = { log: (line: string) => void log.push(line), warn: () => {} } as unknown as PassContext;
+		for (const round of [0, 1]) {
+			const found = await kept(cache, vocabularies, {}, context, measured);
+			expect(found.map(({ source }) => source)).toEqual(sources);
+			expect(log).toHaveLength(round);
+		}
 	});
 
 	it("has_gradients_where_every_operator_has_a_rule", async () => {
