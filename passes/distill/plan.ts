@@ -54,7 +54,9 @@ export async function planOf(
 	const start = { kind: whole.kind, isCoded, isGenerated: corpus.generated, predicted: predictedOf(state) };
 	const recipe = allowed(recipeOf(options, start), sharing, context);
 	if (options.method !== "paper" && recipe.weights.crossEntropy > 0 && options.weights?.crossEntropy === undefined)
-		context.log(`it starts far from the original: the text's own words count by ${recipe.weights.crossEntropy}; --loss ce=0 leaves them out`);
+		context.log(
+			`it starts far from the original: the text's own words count by ${recipe.weights.crossEntropy}; --loss ce=0 leaves them out`,
+		);
 	const isAlone = isHeadAlone(state, whole, head, options, context);
 	const phases = isAlone ? phasesOf({ ...recipe, train: "head" }, undefined, true) : phasesOf(recipe, options.phases, head !== undefined);
 	const rows = await rowSourcesOf(state, recipe, corpus, context);
