@@ -4,7 +4,7 @@ import type { Reconstructed } from "../../src/state.js";
 import type { TrainingBatch } from "../../src/training/batches.js";
 import type { Checkpoint } from "../../src/training/checkpoint.js";
 import type { Corpus } from "../../src/training/corpus.js";
-import { type Original, openOriginal } from "../../src/training/original.js";
+import { openOriginal, openWholeOriginal, type WholeOriginal } from "../../src/training/original.js";
 import { openTeacher } from "../../src/training/teacher.js";
 import type { WholeModel } from "../../src/training/whole.js";
 import { headLessons, type Lessons, shapeName, statesLessons, wholeLessons } from "./lessons.js";
@@ -51,10 +51,10 @@ export async function lessonsOf(
 ): Promise<{ readonly whole: Lessons | undefined; readonly head: Lessons | undefined }> {
 	const ofHead = head && headLessons(await openOriginal(path, head.projection, head.program.shape, threads));
 	if (whole.length === 0) return { whole: undefined, head: ofHead };
-	const originals = new Map<string, Original>();
+	const originals = new Map<string, WholeOriginal>();
 	try {
 		if (states !== undefined) {
-			for (const { shape } of whole) originals.set(shapeName(shape), await openOriginal(path, states, shape, threads));
+			for (const { shape } of whole) originals.set(shapeName(shape), await openWholeOriginal(path, states, shape, threads));
 			return { whole: statesLessons(model, originals), head: ofHead };
 		}
 		return { whole: wholeLessons(model, await openTeacher(path, { threads })), head: ofHead };

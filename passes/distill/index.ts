@@ -48,9 +48,13 @@ async function unlessRefused<T>(work: () => Promise<T>): Promise<T | string> {
 	try {
 		return await work();
 	} catch (error) {
-		if (error instanceof DistembError && (error.code === "refused" || error.code === "engine")) return error.toLine();
+		if (isRefusal(error)) return error.toLine();
 		throw error;
 	}
+}
+
+function isRefusal(error: unknown): error is DistembError {
+	return error instanceof DistembError && (error.code === "refused" || error.code === "engine");
 }
 
 async function train(state: Trainee, whole: WholeModel, options: DistillOptions, context: PassContext): Promise<Distilled> {
@@ -63,7 +67,11 @@ async function train(state: Trainee, whole: WholeModel, options: DistillOptions,
 	if (first === undefined || first.parameters.length === 0)
 		return untouched(state, first?.untrained.join("; ") ?? "there are no batches", context);
 
-	const lessons = await lessonsOf(state, whole, plan, context);
+	const lessons = await lessonsOf(state, whole, plan, context).catch((error: unknown) => {
+		if (plan.states === undefined || options.weights?.states !== undefined || !isRefusal(error)) throw error;
+		context.log(`states at the head are not compared: ${error.toLine()}`);
+	});
+	if (lessons === undefined) return await train(state, whole, { ...options, weights: { ...options.weights, states: 0 } }, context);
 	const courses = {
 		whole: lessons.whole && { programs, lessons: lessons.whole },
 		head: lessons.head && head && { programs: [head.program], lessons: lessons.head },

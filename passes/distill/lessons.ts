@@ -2,7 +2,7 @@
 import { DistembError } from "../../src/errors.js";
 import type { EngineTensor, Feeds } from "../../src/runtime/session.js";
 import { feedsFor, type TrainingBatch } from "../../src/training/batches.js";
-import { type Original, STATES } from "../../src/training/original.js";
+import { type Original, STATES, type WholeOriginal } from "../../src/training/original.js";
 import type { Teacher } from "../../src/training/teacher.js";
 import type { WholeModel } from "../../src/training/whole.js";
 
@@ -23,20 +23,24 @@ export function wholeLessons({ roles }: WholeModel, teacher: Teacher): Lessons {
 	};
 }
 
-/** Whole models whose states are compared too: the original, cut at its head, at each shape that {@link shapeName} names. */
-export function statesLessons({ roles }: WholeModel, originals: ReadonlyMap<string, Original>): Lessons {
-	const cut = new Map([...originals].map(([name, original]) => [name, headLessons(original)]));
-	const at = ({ tokens }: TrainingBatch) => {
-		const lessons = cut.get(shapeName(tokens));
-		if (lessons === undefined) throw new DistembError("internal", `no original at ${shapeName(tokens)}`);
-		return lessons;
+/** Whole models whose states are compared too: the original at each shape that {@link shapeName} names, run once for each batch. */
+export function statesLessons({ roles }: WholeModel, originals: ReadonlyMap<string, WholeOriginal>): Lessons {
+	// Of one batch only: logits are large, and validation keeps its batches.
+	let last: { readonly batch: TrainingBatch; readonly said: Awaited<ReturnType<WholeOriginal["predict"]>> } | undefined;
+	const said = async (batch: TrainingBatch) => {
+		if (last?.batch === batch) return last.said;
+		const original = originals.get(shapeName(batch.tokens));
+		if (original === undefined) throw new DistembError("internal", `no original at ${shapeName(batch.tokens)}`);
+		last = undefined;
+		last = { batch, said: await original.predict(batch) };
+		return last.said;
 	};
 	return {
 		reads: async (batch) => feedsFor(roles, batch),
-		teach: (batch) => at(batch).teach(batch),
-		states: async (batch) => (await at(batch).reads(batch))[STATES] as EngineTensor,
+		teach: async (batch) => (await said(batch)).logits,
+		states: async (batch) => (await said(batch)).states,
 		close: async () => {
-			for (const lessons of cut.values()) await lessons.close();
+			for (const original of originals.values()) await original.close();
 		},
 	};
 }

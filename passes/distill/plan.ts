@@ -3,10 +3,11 @@ import type { PassContext } from "../../src/pass.js";
 import type { Calibrated, Projection, Reconstructed } from "../../src/state.js";
 import type { BatchShape } from "../../src/training/batches.js";
 import type { Corpus } from "../../src/training/corpus.js";
+import { trainableOf } from "../../src/training/trainable.js";
 import type { WholeModel } from "../../src/training/whole.js";
 import { programAt, type StudentProgram } from "./graph.js";
 import { metricOf } from "./metric.js";
-import { type DistillOptions, type Recipe, recipeOf } from "./options.js";
+import { type DistillOptions, type Recipe, recipeOf, startsFar } from "./options.js";
 import { type Phase, phasesOf } from "./phases.js";
 import { type RowSource, rowSource, wholeTable } from "./rows.js";
 import { inParts, type Sizes, sizesOf } from "./shapes.js";
@@ -49,20 +50,17 @@ export async function planOf(
 		whole.files,
 		state.files.filter((file) => !whole.files.includes(file)),
 	);
-	const head = headOf(state, whole);
+	const sizes = sizesOf(whole, corpus, options);
+	const head = await headOf(state, whole, sizes, context);
 	const isCoded = state.groups.some(({ coding }) => coding !== undefined);
 	const start = { kind: whole.kind, isCoded, isGenerated: corpus.generated, predicted: predictedOf(state) };
 	const recipe = allowed(recipeOf(options, start), sharing, context);
-	if (options.method !== "paper" && recipe.weights.crossEntropy > 0 && options.weights?.crossEntropy === undefined)
-		context.log(
-			`it starts far from the original: the text's own words count by ${recipe.weights.crossEntropy}; --loss ce=0 leaves them out`,
-		);
 	const isAlone = isHeadAlone(state, whole, head, options, context);
 	const phases = isAlone ? phasesOf({ ...recipe, train: "head" }, undefined, true) : phasesOf(recipe, options.phases, head !== undefined);
 	const rows = await rowSourcesOf(state, recipe, corpus, context);
-	const sizes = sizesOf(whole, corpus, options);
 	const states = whole.kind !== "encoder" && recipe.weights.states > 0 && !isAlone ? head : undefined;
-	if (recipe.weights.states > 0 && whole.kind !== "encoder" && states === undefined)
+	if (options.method !== "paper" && startsFar(start)) context.log(farOf(recipe, states, options));
+	if ((options.weights?.states ?? 0) > 0 && whole.kind !== "encoder" && states === undefined)
 		context.log("no states are compared: there is not one head that is trained with the body");
 	const spec = { recipe, rows, states };
 	const { programs, parts } = await programsOf(state, whole, isAlone ? largestOf(sizes) : sizes, isAlone ? head : undefined, spec, context);
@@ -81,6 +79,18 @@ export async function planOf(
 	return { ...own, whole: programs, head: { projection: head, program } };
 }
 
+/** What a student learns from besides, since it starts far from the original; the log's words. */
+function farOf({ weights }: Recipe, states: Projection | undefined, { weights: asked }: DistillOptions): string {
+	const also = [
+		...(weights.crossEntropy > 0 && asked?.crossEntropy === undefined
+			? [["the text's own words", weights.crossEntropy, "ce"] as const]
+			: []),
+		...(states !== undefined && asked?.states === undefined ? [["states at the head", weights.states, "states"] as const] : []),
+	];
+	const parts = also.map(([what, weight, name]) => `; ${what} count by ${weight} (not with --loss ${name}=0)`);
+	return `it starts far from the original${parts.join("")}`;
+}
+
 /** Nats per token that all float factors together are predicted to lose; undefined where one is not known. */
 function predictedOf({ reconstructions }: Trainee): number | undefined {
 	return reconstructions.reduce<number | undefined>(
@@ -92,13 +102,17 @@ function predictedOf({ reconstructions }: Trainee): number | undefined {
 /** Weights of a body beyond which a step on all of it takes so long that ten minutes hold too few of them. */
 const LARGE_BODY = 5e7;
 
-/** The projections' states, if all have the same: what can be trained by itself. */
-function headOf({ groups }: Trainee, whole: WholeModel): Projection | undefined {
+/** The projection whose states are all that predictions come from; where a model has several, as in its branches, the one that training reaches. */
+async function headOf({ groups }: Trainee, whole: WholeModel, sizes: Sizes, { threads }: PassContext): Promise<Projection | undefined> {
 	const heads = groups
 		.flatMap(({ vocabulary, side }) => (side === "input" ? [] : vocabulary.projections))
 		.filter(({ file }) => whole.files.includes(file));
-	const [head] = heads;
-	return heads.every(({ hidden }) => hidden === head?.hidden) ? head : undefined;
+	const [shape] = sizes.shapes;
+	const one = (projections: readonly Projection[]) =>
+		projections.every(({ hidden }) => hidden === projections[0]?.hidden) ? projections[0] : undefined;
+	if (heads.length < 2 || one(heads) !== undefined || shape === undefined) return one(heads);
+	const { copyOf } = await trainableOf(whole, { ...shape, threads });
+	return one(heads.filter(({ file, hidden }) => copyOf(file, hidden) !== undefined));
 }
 
 /** The head of a large model, unless it was said what to train: its step costs a fraction of one through the body. */

@@ -3,7 +3,7 @@ import { DistembError } from "../../src/errors.js";
 import type { Snapshot, Training } from "../../src/runtime/training/training.js";
 import type { Checkpoint } from "../../src/training/checkpoint.js";
 
-const KINDS = ["values", "mean", "square"] as const;
+const KINDS = ["values", "mean", "square", "level"] as const;
 
 /** What is being trained now, and as it was at its best. */
 export function arraysOf(training: Pick<Training, "parameters" | "snapshot">, best: Snapshot): ReadonlyMap<string, Float32Array> {
@@ -35,8 +35,8 @@ export function snapshotsOf(
 		return {
 			step,
 			states: [...training.parameters].map(([name, { length }]) => {
-				const [values, mean, square] = KINDS.map((kind) => of(`${kind}/${name}`, length)) as [Float32Array, Float32Array, Float32Array];
-				return { values, mean, square };
+				const array = (kind: (typeof KINDS)[number]) => of(`${kind}/${name}`, kind === "level" ? 1 : length);
+				return { values: array("values"), mean: array("mean"), square: array("square"), level: array("level") };
 			}),
 			kept: new Map([...training.kept].map(([name, { length }]) => [name, of(`kept/${name}`, length)])),
 			keptFor: of("keptFor", 1)[0] ?? 0,

@@ -35,9 +35,10 @@ export interface StudentOptions {
 
 /** Opens the engine's sessions. Close it when done. @throws DistembError `engine` */
 export async function openStudent(options: StudentOptions): Promise<Student> {
-	const { courses, threads } = options;
+	const { courses, threads, recipe } = options;
 	const programs = courses.flatMap((course) => course.programs);
-	return new Student(await openTraining(programs, { threads, sight: codedSight(programs[0]?.parameters ?? []) }), options);
+	const sight = codedSight(programs[0]?.parameters ?? []);
+	return new Student(await openTraining(programs, { threads, sight, damping: recipe.damping }), options);
 }
 
 export class Student {

@@ -1,4 +1,4 @@
-// The recipe of a training: its rate and its labels, by how near the student is to the original.
+// The recipe of a training, by how near the student is to the original.
 import { describe, expect, it } from "vitest";
 import { type DistillOptions, rateFrom, recipeOf, type Start, startOf } from "../../passes/distill/options.js";
 import type { Coding } from "../../src/state.js";
@@ -35,28 +35,34 @@ describe("the rate of a training", () => {
 	});
 });
 
-describe("the labels of a training", () => {
+describe("a translator that starts far from the original", () => {
 	const far: Start = { kind: "translator", isCoded: false, isGenerated: false, predicted: 2 };
-	const labels = (start: Partial<Start>, options: Partial<DistillOptions> = {}) =>
-		recipeOf({ corpus: undefined, method: "distemb", ...options }, { ...far, ...start }).weights.crossEntropy;
+	const from = (start: Partial<Start>, options: Partial<DistillOptions> = {}) => {
+		const { rate, damping, weights } = recipeOf({ corpus: undefined, method: "distemb", ...options }, { ...far, ...start });
+		return { rate, damping, states: weights.states, labels: weights.crossEntropy };
+	};
 
-	it("count_for_a_translator_that_starts_far_from_the_original", () => {
-		expect(labels({})).toBe(0.5);
-		expect(labels({ predicted: 0.5 })).toBe(0);
+	it("learns_at_twice_the_rate_with_damping_from_states_and_labels_too", () => {
+		expect(from({})).toEqual({ rate: 2e-3, damping: 0.1, states: 1, labels: 0.5 });
+	});
+
+	it("learns_no_labels_that_the_original_wrote", () => {
+		expect(from({ isGenerated: true })).toEqual({ rate: 2e-3, damping: 0.1, states: 1, labels: 0 });
 	});
 
 	it.each<[string, Partial<Start>]>([
-		["of_a_language_model", { kind: "causal" }],
-		["of_coded_factors", { isCoded: true }],
-		["that_the_original_wrote", { isGenerated: true }],
-		["where_nothing_was_predicted", { predicted: undefined }],
-	])("do_not_count_%s", (_, start) => {
-		expect(labels(start)).toBe(0);
+		["a_start_that_is_near", { predicted: 0.5 }],
+		["a_language_model", { kind: "causal" }],
+		["coded_factors", { isCoded: true }],
+		["a_start_of_which_nothing_was_predicted", { predicted: undefined }],
+	])("is_not_%s", (_, start) => {
+		expect(from(start)).toEqual({ rate: 1e-3, damping: 0, states: 0, labels: 0 });
 	});
 
-	it("count_as_was_asked", () => {
-		expect(labels({}, { weights: { crossEntropy: 0 } })).toBe(0);
-		expect(labels({ predicted: 0 }, { weights: { crossEntropy: 1 } })).toBe(1);
-		expect(labels({}, { method: "paper" })).toBe(1);
+	it("learns_as_was_asked", () => {
+		const asked = from({}, { lr: 1e-4, weights: { crossEntropy: 0, states: 0.1 } });
+		expect(asked).toEqual({ rate: 1e-4, damping: 0.1, states: 0.1, labels: 0 });
+		expect(from({ predicted: 0 }, { weights: { crossEntropy: 1 } })).toMatchObject({ states: 0, labels: 1 });
+		expect(from({}, { method: "paper" })).toEqual({ rate: 1e-3, damping: 0, states: 0, labels: 1 });
 	});
 });

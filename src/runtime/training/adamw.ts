@@ -7,15 +7,20 @@ export interface AdamWOptions {
 	readonly beta2: number;
 	/** Added to the root of the second moment; above 0. */
 	readonly epsilon: number;
+	/**
+	 * Added besides: so many times the root of the mean of an array's second moment. What has much smaller gradients than the rest of its
+	 * array, as rows of a vocabulary that a batch hardly concerns, then moves by less than the whole rate.
+	 */
+	readonly damping: number;
 	/** Decoupled weight decay: each step takes rate · decay of a parameter away (Loshchilov and Hutter 2019). */
 	readonly decay: number;
 	/** Gradients whose norm over all parameters is larger are scaled down to it; Infinity: never. */
 	readonly clip: number;
 }
 
-export const ADAMW_DEFAULTS = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, decay: 0, clip: 1 } as const satisfies AdamWOptions;
+export const ADAMW_DEFAULTS = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, damping: 0, decay: 0, clip: 1 } as const satisfies AdamWOptions;
 
-/** One trained array and what Adam knows of it; all of one length. Whoever computes the gradient writes into `gradient`. */
+/** One trained array and what Adam knows of it; all but `level` of one length. Whoever computes the gradient writes into `gradient`. */
 export interface AdamWState {
 	readonly values: Float32Array;
 	readonly gradient: Float32Array;
@@ -23,6 +28,8 @@ export interface AdamWState {
 	readonly mean: Float32Array;
 	/** Second moment. */
 	readonly square: Float32Array;
+	/** The mean of the second moment's elements: one number. */
+	readonly level: Float32Array;
 	readonly decays: boolean;
 	/** Its rate as a multiple of the step's. */
 	readonly rate: number;
@@ -33,6 +40,12 @@ export interface AdamWParameter {
 	readonly initial: Float32Array;
 	readonly decays: boolean;
 	readonly rate?: number | undefined;
+}
+
+/** Of the gradients as they are. */
+export interface GradientNorm {
+	readonly all: number;
+	readonly squares: ReadonlyMap<AdamWState, number>;
 }
 
 const ARRAYS = ["values", "gradient", "mean", "square"] as const;
@@ -66,7 +79,7 @@ export class AdamW {
 				return array;
 			}) as [Float32Array, Float32Array, Float32Array, Float32Array];
 			values.set(initial);
-			return { values, gradient, mean, square, decays, rate };
+			return { values, gradient, mean, square, level: new Float32Array(1), decays, rate };
 		});
 		this.active = new Set(this.states);
 	}
@@ -74,33 +87,34 @@ export class AdamW {
 	/** Trains only the arrays whose places are in `places` (undefined: all) from the next update on, which is number 1: moments begin anew. */
 	begin(places?: ReadonlySet<number>): void {
 		this.active = new Set(this.states.filter((_, place) => places?.has(place) ?? true));
-		for (const { mean, square } of this.states) {
-			mean.fill(0);
-			square.fill(0);
-		}
+		for (const { mean, square, level } of this.states) for (const moment of [mean, square, level]) moment.fill(0);
 	}
 
-	/** √Σ g² over all elements of the gradients of what is trained, in double precision. */
-	gradientNorm(): number {
-		return Math.sqrt([...this.active].reduce((sum, { gradient }) => sum + squareOf(gradient), 0));
+	/** √Σ g² over all elements of the gradients of what is trained, in double precision, and Σ g² of each array. */
+	gradientNorm(): GradientNorm {
+		const squares = new Map([...this.active].map((state) => [state, squareOf(state.gradient)]));
+		return { all: Math.sqrt([...squares.values()].reduce((sum, square) => sum + square, 0)), squares };
 	}
 
 	/**
-	 * Updates every array that is trained as step number `step`, counted from 1; `norm` is that of all gradients together.
-	 * m = β₁m + (1 − β₁)g, v = β₂v + (1 − β₂)g², p −= rate · (m̂ / (√v̂ + ε) + decay · p), with the moments' bias corrected
-	 * and the rate multiplied by the array's own.
+	 * Updates every array that is trained as step number `step`, counted from 1.
+	 * m = β₁m + (1 − β₁)g, v = β₂v + (1 − β₂)g², p −= rate · (m̂ / (√v̂ + ε + damping · √mean(v̂)) + decay · p), with the moments' bias
+	 * corrected and the rate multiplied by the array's own.
 	 */
-	update(step: number, rate: number, norm: number): void {
-		const { beta1, beta2, epsilon, decay, clip } = this.options;
+	update(step: number, rate: number, { all: norm, squares }: GradientNorm): void {
+		const { beta1, beta2, epsilon, damping, decay, clip } = this.options;
 		const scale = norm > clip ? clip / norm : 1;
 		const correction = 1 / (1 - beta2 ** step);
-		for (const { values, gradient, mean, square, decays, rate: own } of this.active) {
+		for (const state of this.active) {
+			const { values, gradient, mean, square, level, decays, rate: own } = state;
 			if (values.length === 0) continue;
+			level[0] = beta2 * (level[0] ?? 0) + ((1 - beta2) * scale ** 2 * (squares.get(state) ?? 0)) / values.length;
+			const least = epsilon + damping * Math.sqrt(correction * (level[0] ?? 0));
 			const keep = decays ? 1 - own * rate * decay : 1;
 			const size = (own * rate) / (1 - beta1 ** step);
 			const places = [values, gradient, mean, square].map(({ byteOffset }) => byteOffset) as [number, number, number, number];
 			const end = values.byteOffset + paddedBytes(values.length);
-			this.run(...places, end, scale, beta1, 1 - beta1, beta2, 1 - beta2, keep, size, correction, epsilon);
+			this.run(...places, end, scale, beta1, 1 - beta1, beta2, 1 - beta2, keep, size, correction, least);
 		}
 	}
 }

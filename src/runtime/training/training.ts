@@ -61,7 +61,7 @@ export interface Part {
 export interface Snapshot {
 	/** Steps done. */
 	readonly step: number;
-	readonly states: readonly { readonly values: Float32Array; readonly mean: Float32Array; readonly square: Float32Array }[];
+	readonly states: readonly Pick<AdamWState, "values" | "mean" | "square" | "level">[];
 	/** What the sight kept, by name, and for how many steps. */
 	readonly kept: ReadonlyMap<string, Float32Array>;
 	readonly keptFor: number;
@@ -183,12 +183,12 @@ export class Training {
 	 */
 	async step(parts: Feeds | readonly Part[], rate: number): Promise<StepResult> {
 		const loss = await this.lossOf(isParts(parts) ? parts : [{ feeds: parts }]);
-		const gradientNorm = this.adam.gradientNorm();
-		const applied = Number.isFinite(loss) && Number.isFinite(gradientNorm);
-		if (applied) this.adam.update(++this.done, rate, gradientNorm);
+		const norm = this.adam.gradientNorm();
+		const applied = Number.isFinite(loss) && Number.isFinite(norm.all);
+		if (applied) this.adam.update(++this.done, rate, norm);
 		this.shown = undefined;
 		this.keptFor++;
-		return { loss, gradientNorm, applied };
+		return { loss, gradientNorm: norm.all, applied };
 	}
 
 	/** The loss on one batch, and its gradients, without a step. */
@@ -222,10 +222,11 @@ export class Training {
 
 	/** A copy of parameters, moments and step count. */
 	snapshot(): Snapshot {
-		const states = this.adam.states.map(({ values, mean, square }) => ({
+		const states = this.adam.states.map(({ values, mean, square, level }) => ({
 			values: values.slice(),
 			mean: mean.slice(),
 			square: square.slice(),
+			level: level.slice(),
 		}));
 		const kept = new Map([...this.kept].map(([name, array]) => [name, array.slice()]));
 		return { step: this.done, states, kept, keptFor: this.keptFor };
@@ -236,12 +237,13 @@ export class Training {
 		for (const [index, { values }] of this.adam.states.entries()) {
 			if (states[index]?.values.length !== values.length) throw new DistembError("internal", "a snapshot of other parameters");
 		}
-		for (const [index, { values, mean, square }] of this.adam.states.entries()) {
+		for (const [index, { values, mean, square, level }] of this.adam.states.entries()) {
 			const saved = states[index];
 			if (saved === undefined) continue;
 			values.set(saved.values);
 			mean.set(saved.mean);
 			square.set(saved.square);
+			level.set(saved.level);
 		}
 		for (const [name, array] of this.kept) array.set(kept.get(name) ?? []);
 		this.done = step;

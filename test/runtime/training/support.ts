@@ -54,7 +54,7 @@ export async function openStudent({ folder, rank, threads, batch, length, rows, 
 	const state = await runPass(reconstruct({ method: "svd" }), sized, runner);
 	const whole = await wholeOf(state.files, { threads });
 	const weights = { kl: 1, crossEntropy, states: 0, embedding: rows === undefined ? 0 : 0.5, temperature: 1 };
-	const recipe = { weights, rate: 1, adapts: false, normRate: 1, weightRate: 1, train: "factors", relu: false } as const;
+	const recipe = { weights, rate: 1, adapts: false, normRate: 1, weightRate: 1, damping: 0, train: "factors", relu: false } as const;
 	const terms = rows === undefined ? [] : state.groups.map((group) => ({ group, count: rows, metric: undefined }));
 	const distillation = await programAt(whole, { batch, length }, { groups: state.groups, rows: terms, recipe, shortlist, threads });
 	const teacher = await openTeacher(file, { threads });
