@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { INPUTS } from "../../../passes/distill/objective.js";
+import { arraysOf, snapshotsOf } from "../../../passes/distill/snapshots.js";
 import { uniform } from "../../../src/random.js";
 import { tensorOf } from "../../../src/runtime/numbers.js";
 import type { Feeds } from "../../../src/runtime/session.js";
@@ -16,6 +17,7 @@ import {
 	type Training,
 	type TrainingOptions,
 } from "../../../src/runtime/training/training.js";
+import type { CheckpointFacts } from "../../../src/training/checkpoint.js";
 import { FIXTURES } from "../../support/models.js";
 import { openStudent, type Student, tokenFeeds, windowsOf } from "./support.js";
 
@@ -32,8 +34,8 @@ const valid = path.join(FOLDER, "valid.npy");
 const open: Student[] = [];
 const trainings: Training[] = [];
 
-async function trainingOf(student: Student): Promise<Training> {
-	const training = await openTraining(student.distillation, OPTIONS);
+async function trainingOf(student: Student, options: Partial<TrainingOptions> = {}): Promise<Training> {
+	const training = await openTraining(student.distillation, { ...OPTIONS, ...options });
 	trainings.push(training);
 	return training;
 }
@@ -57,7 +59,7 @@ function batchesOf(student: Student, file: string, count: number, seed: number):
 /** A hash of everything in a snapshot. */
 function bitsOf({ step, states }: Snapshot): string {
 	const hash = createHash("sha256").update(String(step));
-	for (const { values, mean, square } of states) for (const array of [values, mean, square]) hash.update(array);
+	for (const { values, mean, square, level } of states) for (const array of [values, mean, square, level]) hash.update(array);
 	return hash.digest("hex");
 }
 
@@ -110,8 +112,8 @@ describe("training", () => {
 		expect(other.bits).not.toBe(first.bits);
 	});
 
-	it("goes_on_from_a_snapshot_as_if_nothing_had_happened", async () => {
-		const training = await trainingOf(student);
+	it.each([0, 0.1])("goes_on_from_a_snapshot_as_if_nothing_had_happened_with_a_damping_of_%s", async (damping) => {
+		const training = await trainingOf(student, { damping });
 		const batches = batchesOf(student, train, 4, 3);
 		const steps = async (from: number, to: number) => {
 			const results: StepResult[] = [];
@@ -129,6 +131,20 @@ describe("training", () => {
 		expect(await steps(1, 3)).toEqual(results);
 		expect(bitsOf(training.snapshot())).toBe(bitsOf(reached));
 		expect(saved.step).toBe(1);
+	});
+
+	it.each([0, 0.1])("goes_on_from_a_checkpoint_in_another_training_with_a_damping_of_%s", async (damping) => {
+		const batches = batchesOf(student, train, 3, 5);
+		const first = await trainingOf(student, { damping });
+		for (const batch of batches.slice(0, 2)) await stepOn(first, await batch());
+		const snapshot = first.snapshot();
+		const facts = { updates: 2, best: { step: 2, updates: 2, validation: 0 } } as CheckpointFacts;
+		const arrays = new Map([...arraysOf(first, snapshot)].map(([name, array]) => [name, array.slice()]));
+		const second = await trainingOf(student, { damping });
+		second.restore(snapshotsOf({ facts, arrays }, second).now);
+		expect(bitsOf(second.snapshot())).toBe(bitsOf(snapshot));
+		for (const training of [first, second]) for (const batch of batches.slice(2)) await stepOn(training, await batch());
+		expect(bitsOf(second.snapshot())).toBe(bitsOf(first.snapshot()));
 	});
 
 	it("changes_nothing_when_the_loss_is_not_a_number", async () => {
