@@ -111,7 +111,7 @@ describe("compile", () => {
 			const report = await compile(path.join(FIXTURES, "numbers-translator"), path.join(work, `rank-${rank}`), { ...options, rank });
 			return report.passes
 				.find(({ name }) => name === "distill")
-				?.log.some((line) => /the text's own words count by 0.5.*states at the head count by 1/.test(line));
+				?.log.some((line) => /factors learn at up to 0.002.*the text's own words count by 0.5.*states at the head count by 1/.test(line));
 		};
 		expect([await labels(2), await labels(24)]).toEqual([true, false]);
 	}, 60_000);

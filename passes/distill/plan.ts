@@ -79,8 +79,9 @@ export async function planOf(
 	return { ...own, whole: programs, head: { projection: head, program } };
 }
 
-/** What a student learns from besides, since it starts far from the original; the log's words. */
-function farOf({ weights }: Recipe, states: Projection | undefined, { weights: asked }: DistillOptions): string {
+/** How a student learns that starts far from the original, and from what besides; the log's words. */
+function farOf({ weights, rate }: Recipe, states: Projection | undefined, { weights: asked, lr }: DistillOptions): string {
+	const faster = lr === undefined ? `; factors learn at up to ${rate}` : "";
 	const also = [
 		...(weights.crossEntropy > 0 && asked?.crossEntropy === undefined
 			? [["the text's own words", weights.crossEntropy, "ce"] as const]
@@ -88,7 +89,7 @@ function farOf({ weights }: Recipe, states: Projection | undefined, { weights: a
 		...(states !== undefined && asked?.states === undefined ? [["states at the head", weights.states, "states"] as const] : []),
 	];
 	const parts = also.map(([what, weight, name]) => `; ${what} count by ${weight} (not with --loss ${name}=0)`);
-	return `it starts far from the original${parts.join("")}`;
+	return `it starts far from the original${faster}${parts.join("")}`;
 }
 
 /** Nats per token that all float factors together are predicted to lose; undefined where one is not known. */

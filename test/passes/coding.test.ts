@@ -88,7 +88,8 @@ describe("the coding that is chosen", () => {
 			await products.multiply(table.read(0, V), leading, { rows: V, inner: D, columns: rank }, left);
 			const right = Float32Array.from(coding.basis.factor.subarray(0, rank * D));
 			const rounded = new Rounding(coding, rank, V).encode({ left: (from, to) => left.subarray(from * rank, to * rank), right });
-			const read = await products.multiply(rounded.left(0, V), right, { rows: V, inner: rank, columns: D }, new Float32Array(V * D));
+			const stored = right.map((value) => value / rounded.gauge);
+			const read = await products.multiply(rounded.left(0, V), stored, { rows: V, inner: rank, columns: D }, new Float32Array(V * D));
 			const importance = importanceOf(vocabulary, "both", calibration);
 			const { within: again } = await searchCoding(vocabulary, "both", calibration, products, { ...SETTINGS, plain: false });
 			const basis = again(plainBytes(table, 3))?.coding.basis;

@@ -50,13 +50,13 @@ describe("a translator that starts far from the original", () => {
 		expect(from({ isGenerated: true })).toEqual({ rate: 2e-3, damping: 0.1, states: 1, labels: 0 });
 	});
 
-	it.each<[string, Partial<Start>]>([
-		["a_start_that_is_near", { predicted: 0.5 }],
-		["a_language_model", { kind: "causal" }],
-		["coded_factors", { isCoded: true }],
-		["a_start_of_which_nothing_was_predicted", { predicted: undefined }],
-	])("is_not_%s", (_, start) => {
-		expect(from(start)).toEqual({ rate: 1e-3, damping: 0, states: 0, labels: 0 });
+	it.each<[string, Partial<Start>, number]>([
+		["a_start_that_is_near", { predicted: 0.5 }, 0],
+		["a_language_model", { kind: "causal" }, 0],
+		["coded_factors", { isCoded: true }, 0.1],
+		["a_start_of_which_nothing_was_predicted", { predicted: undefined }, 0],
+	])("is_not_%s", (_, start, damping) => {
+		expect(from(start)).toEqual({ rate: 1e-3, damping, states: 0, labels: 0 });
 	});
 
 	it("learns_as_was_asked", () => {
