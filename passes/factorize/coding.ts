@@ -148,10 +148,10 @@ const UNSEEN = { times: 1, least: 0.03, most: 0.5 } as const;
 
 /**
  * Power of a row's weight. Second order understates what large errors cost, and the rarer a token, the larger its errors: p·(e^δ − 1 − δ) of a
- * logit that is wrong by δ is p·δ²/2 near 0 alone. At 32× it took a translator from 0.355 to 0.264 nats of KL, a language model from 0.0307
- * to 0.0259; 0.7: 0.297 and 0.0259, 0.45: 0.291 and 0.0388.
+ * logit that is wrong by δ is p·δ²/2 near 0 alone. KL at 32×, powers 1, 0.67 and 0.6: 0.355, 0.293 and 0.264 of a translator, 0.176, 0.132 and
+ * 0.138 of a language model; at 16× 0.067, 0.044 and 0.046 of the translator.
  */
-const TEMPER = 0.6;
+const TEMPER = 0.67;
 
 /**
  * One weight per row and one metric for the sides that are served; for both so that Σ wᵢ·Δᵢ·G·Δᵢᵀ is near Σ Δᵢ(qᵢM + DᵢC)Δᵢᵀ: G = M·Σq + C·ΣD, and a row's
