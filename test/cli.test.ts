@@ -1,6 +1,6 @@
 // The command line as users meet it: the built program in a child process.
 import { spawnSync } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -36,6 +36,10 @@ function expectOneLine(result: ReturnType<typeof run>, status: number, ...parts:
 	expect(last).toMatch(/^onnx-distemb: /);
 	for (const part of parts) expect(last).toMatch(part);
 }
+
+it("can_be_run_by_its_name_after_a_build", () => {
+	expect(() => accessSync(CLI, constants.X_OK)).not.toThrow();
+});
 
 describe("compile", () => {
 	it("writes_a_smaller_model_and_says_what_it_did", () => {

@@ -75,6 +75,21 @@ describe("the coding that is chosen", () => {
 		expect(large?.coding.blocks.map(({ perByte }) => [...new Set(perByte)])).toEqual([[1]]);
 	});
 
+	it("lets_rare_rows_weigh_by_more_than_how_often_they_are_read", () => {
+		const { vocabulary, calibration } = calibratedTable(draw, 0);
+		const frequency = new Float64Array(V);
+		// Rounding makes p(1 − p) of a token that is certain a little less than 0.
+		frequency.set([0.999, 0.001, 0, -1e-9]);
+		const { rowWeights } = importanceOf(vocabulary, "input", { ...calibration, frequency });
+		const [often = 0, seldom = 0, never = 0, below = 0] = rowWeights;
+		expect(often / seldom).toBeGreaterThan(10);
+		expect(often / seldom).toBeLessThan(300);
+		expect(seldom).toBeGreaterThan(never);
+		expect(never).toBeGreaterThan(0);
+		expect(below).toBe(never);
+		expect(rowWeights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 5);
+	});
+
 	it("loses_by_rounding_what_is_predicted_of_it", async () => {
 		const { vocabulary, calibration } = calibratedTable(draw, 2);
 		const { table } = vocabulary;
