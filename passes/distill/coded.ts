@@ -43,8 +43,10 @@ interface CodedPair {
 	readonly rank: number;
 	readonly rounding: Rounding;
 	readonly rows: number;
-	/** The rows of U as they were last rounded. */
+	/** The rows of U as they were last rounded, … */
 	readonly stored: StoredRows;
+	/** … and the gauge of W then, one number. */
+	readonly gauge: Float32Array;
 }
 
 /** What the student reads in place of coded factors; undefined: there are none. */
@@ -54,9 +56,10 @@ export function codedSight(parameters: readonly Parameter[]): Sight | undefined 
 	return {
 		names: new Set(pairs.flatMap(({ left, right }) => [left.value.name, right.value.name])),
 		kept: new Map(
-			pairs.flatMap(({ left, stored: { bits, scales } }) => [
+			pairs.flatMap(({ left, gauge, stored: { bits, scales } }) => [
 				[`${left.value.name}/codes`, bits],
 				[`${left.value.name}/scales`, scales],
+				[`${left.value.name}/gauge`, gauge],
 			]),
 		),
 		show: (values, seen, how) => {
@@ -102,45 +105,51 @@ function pairsOf(parameters: readonly Parameter[]): CodedPair[] {
 		if (coding === undefined || left === undefined || right === undefined) return [];
 		const { rows } = vocabulary.table;
 		const rounding = new Rounding(coding, rank, rows);
-		return [{ left, right, rank, rounding, rows, stored: rounding.room() }];
+		return [{ left, right, rank, rounding, rows, stored: rounding.room(), gauge: new Float32Array(1) }];
 	});
 }
 
 /** Rows of U that are rounded at a time, so that they stay in the processor's cache. */
 const TILE = 1024;
 
-/** @param how U is rounded as it is when codes are written, or by the scales that it has, or read as it was rounded last */
-function show(
-	{ left, right, rank, rounding, rows, stored }: CodedPair,
-	values: ReadonlyMap<string, Float32Array>,
-	seen: ReadonlyMap<string, Float32Array>,
-	how: Look,
-) {
-	const cols = right.initial.length / rank;
+/** @param how U is rounded as it is when codes are written, or by the scales that it has, or read as it was rounded last, or as it was read last */
+function show(pair: CodedPair, values: ReadonlyMap<string, Float32Array>, seen: ReadonlyMap<string, Float32Array>, how: Look) {
+	const { left, right, rank, rounding, rows, stored, gauge } = pair;
 	const own = unscaled(right, values.get(right.value.name) ?? new Float32Array(0));
-	const w = isTurned(right) ? transposed(own, cols, rank) : own;
+	const w = isTurned(right) ? transposed(own, own.length / rank, rank) : own;
 	const [from, to] = [values, seen].map((arrays) => arrays.get(left.value.name) ?? new Float32Array(0)) as [Float32Array, Float32Array];
 	const [tile, columns] = [new Float32Array(TILE * rank), scalesIn(left, rank)];
 	const tiles = Array.from({ length: Math.ceil(rows / TILE) }, (_, index) => {
 		const first = index * TILE;
 		return { first, last: Math.min(rows, first + TILE), rows, columns, turned: isTurned(left) };
 	});
-	let most = 0;
-	for (const { first, last, ...shape } of tiles) {
-		takeRows(from, tile, { first, last, ...shape });
-		most = Math.max(most, largest(tile.subarray(0, (last - first) * rank)));
-	}
-	const by = rounding.weigh(w, most);
-	const rounded = fromHalves(roundRight(w, by.gauge), "float16").map((value) => value * by.gauge);
-	seen.get(right.value.name)?.set(scaled(right, isTurned(right) ? transposed(rounded, rank, cols) : rounded, scalesIn(right, rank)));
-	for (const { first, last, ...shape } of tiles) {
-		if (how !== "kept") {
+	if (how === "anew" || how === "again") {
+		let most = 0;
+		for (const { first, last, ...shape } of tiles) {
+			takeRows(from, tile, { first, last, ...shape });
+			most = Math.max(most, largest(tile.subarray(0, (last - first) * rank)));
+		}
+		const by = rounding.weigh(w, most);
+		gauge[0] = by.gauge;
+		for (const { first, last, ...shape } of tiles) {
 			takeRows(from, tile, { first, last, ...shape });
 			rounding.encodeRows({ values: tile, first, last }, by, stored, how === "anew");
 		}
-		rounding.decodeRows(stored, first, last, tile);
-		putRows(tile, to, { first, last, ...shape });
 	}
+	if (how !== "still")
+		for (const { first, last, ...shape } of tiles) {
+			rounding.decodeRows(stored, first, last, tile);
+			putRows(tile, to, { first, last, ...shape });
+		}
+	showRight(pair, w, seen);
+}
+
+/** W as halves of the gauge hold it. */
+function showRight({ right, rank, gauge }: CodedPair, w: Float32Array, seen: ReadonlyMap<string, Float32Array>): void {
+	const by = gauge[0] as number;
+	const rounded = fromHalves(roundRight(w, by), "float16").map((value) => value * by);
+	const turned = isTurned(right) ? transposed(rounded, rank, w.length / rank) : rounded;
+	seen.get(right.value.name)?.set(scaled(right, turned, scalesIn(right, rank)));
 }
 
 function scalesIn({ scales }: Parameter, rank: number): Float64Array {

@@ -27,10 +27,10 @@ export interface Sight {
 
 /**
  * How values are shown: `anew`, with all that is kept found for them, as it is written in the end; `again`, with what goes on from what is
- * kept; or `kept`, with what is kept as it is. Each takes several times as long as the next. Directly after `anew` the same values give the
- * same by all three.
+ * kept; `kept`, with what is kept as it is; or `still`, as `kept` where what is kept was shown before, so that only what else decides has to be
+ * shown. Each takes several times as long as the next. Directly after `anew` the same values give the same by all four.
  */
-export type Look = "anew" | "again" | "kept";
+export type Look = "anew" | "again" | "kept" | "still";
 
 /** Steps after which values are shown again; anew they are shown before each measurement. */
 const KEPT_STEPS = 8;
@@ -105,6 +105,8 @@ export class Training {
 	private shown: Look | undefined;
 	/** Steps since something else than what is kept was shown. */
 	private keptFor = NEVER;
+	/** What is kept is what was shown last. */
+	private isSeen = false;
 
 	constructor(
 		sessions: readonly Session[],
@@ -162,8 +164,9 @@ export class Training {
 		const isShown = this.shown === "anew" || (this.shown !== undefined && how !== "anew");
 		if (this.sight === undefined || isShown) return;
 		this.sight.show(this.parameters, this.seen, how);
-		if (how !== "kept") this.keptFor = 0;
+		if (how === "anew" || how === "again") this.keptFor = 0;
 		this.shown = how;
+		this.isSeen = true;
 	}
 
 	/** Gradients of the last {@link step} or {@link measure}, by the parameter's name; overwritten by the next. */
@@ -195,7 +198,7 @@ export class Training {
 	async measure(batch: Feeds, program = 0): Promise<number> {
 		const run = this.runs[program];
 		if (run === undefined) throw new DistembError("internal", `there is no program ${program}`);
-		this.look(this.keptFor < KEPT_STEPS ? "kept" : this.keptFor < NEVER ? "again" : "anew");
+		this.look(this.keptFor < KEPT_STEPS ? (this.isSeen ? "still" : "kept") : this.keptFor < NEVER ? "again" : "anew");
 		await run.session.run({ ...batch, ...run.own }, run.fetches);
 		return this.loss[0] ?? Number.NaN;
 	}
@@ -249,6 +252,7 @@ export class Training {
 		this.done = step;
 		this.keptFor = keptFor;
 		this.shown = undefined;
+		this.isSeen = false;
 	}
 
 	private tensors(
