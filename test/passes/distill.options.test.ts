@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { type DistillOptions, rateFrom, recipeOf, type Start, startOf } from "../../passes/distill/options.js";
 import type { Coding } from "../../src/state.js";
 
-const recipe = (options: Partial<DistillOptions>, isCoded: boolean, kind: "causal" | "encoder" = "causal") =>
+const recipe = (options: Partial<DistillOptions>, isCoded: boolean, kind: Start["kind"] = "causal") =>
 	recipeOf({ corpus: undefined, method: "distemb", ...options }, { kind, isCoded, isGenerated: false, predicted: undefined });
 
 describe("the rate of a training", () => {
@@ -25,11 +25,19 @@ describe("the rate of a training", () => {
 		expect(rateFrom(recipe({}, true), Number.POSITIVE_INFINITY)).toBe(1e-3);
 	});
 
+	it("is_lower_for_a_translators_coded_factors", () => {
+		const [near, far] = [0.047, 0.39].map((kl) => rateFrom(recipe({}, true, "translator"), kl));
+		expect(near).toBeCloseTo(3e-4 * Math.sqrt(0.094), 12);
+		expect(far).toBeCloseTo(3e-4 * Math.sqrt(0.78), 12);
+	});
+
 	it.each([
 		["of_plain_factors", recipe({}, false), 1e-3],
 		["of_the_papers_method", recipe({ method: "paper" }, false), 1e-3],
 		["that_was_asked_for", recipe({ lr: 2e-4 }, true), 2e-4],
 		["of_an_encoder", recipe({}, true, "encoder"), 1e-3],
+		["of_the_papers_method_on_a_translator", recipe({ method: "paper" }, false, "translator"), 1e-3],
+		["that_was_asked_for_of_a_translator", recipe({ lr: 2e-4 }, true, "translator"), 2e-4],
 	])("%s_does_not", (_, own, rate) => {
 		expect(rateFrom(own, 0.005)).toBe(rate);
 	});
@@ -50,13 +58,14 @@ describe("a translator that starts far from the original", () => {
 		expect(from({ isGenerated: true })).toEqual({ rate: 2e-3, damping: 0.1, states: 1, labels: 0 });
 	});
 
-	it.each<[string, Partial<Start>, number]>([
-		["a_start_that_is_near", { predicted: 0.5 }, 0],
-		["a_language_model", { kind: "causal" }, 0],
-		["coded_factors", { isCoded: true }, 0.1],
-		["a_start_of_which_nothing_was_predicted", { predicted: undefined }, 0],
-	])("is_not_%s", (_, start, damping) => {
-		expect(from(start)).toEqual({ rate: 1e-3, damping, states: 0, labels: 0 });
+	it.each<[string, Partial<Start>, number, number]>([
+		["a_start_that_is_near", { predicted: 0.5 }, 1e-3, 0],
+		["a_language_model", { kind: "causal" }, 1e-3, 0],
+		["coded_factors", { isCoded: true }, 3e-4, 0.1],
+		["coded_factors_of_a_language_model", { isCoded: true, kind: "causal" }, 1e-3, 0.1],
+		["a_start_of_which_nothing_was_predicted", { predicted: undefined }, 1e-3, 0],
+	])("is_not_%s", (_, start, rate, damping) => {
+		expect(from(start)).toEqual({ rate, damping, states: 0, labels: 0 });
 	});
 
 	it("learns_as_was_asked", () => {
