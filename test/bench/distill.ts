@@ -2,7 +2,7 @@
 // usage: node dist/test/bench/distill.js MODEL OUT --train FILE --valid FILE --test FILE [--rank 64 | --ratio X] [--dtype float32|mixed]
 //        [--method distemb|paper|svd] [--steps N | --minutes M [--at 5,15]] [--batch N] [--length N] [--lr X] [--set head|factors|norms|all]
 //        [--phases head,factors,all] [--weights JSON] [--calibration TOKENS] [--pairs 200] [--tokens 25600] [--seed 0] [--quiet]
-// --at: also what the best so far was worth after so many minutes of the same training, at its last checkpoint before them.
+// --at: also what the best so far was worth after so many minutes of the same training, at its last checkpoint before them; as OUT.at-MINUTES.
 // Prints rows of a Markdown table: training, steps, KL, nats, perplexity, agreement; for translators BLEU and chrF.
 import { parseArgs } from "node:util";
 import { calibrate } from "../../passes/calibrate/index.js";
@@ -61,7 +61,7 @@ let calibrations: readonly Calibration[] | undefined;
 /** The best so far at the last checkpoint before each of the minutes of `--at`. */
 const snapshots = new Map<number, Checkpoint>();
 const moments = values.at.split(",").map(Number);
-const last = await run({
+const last = await run(output, {
 	load: async () => undefined,
 	save: async (checkpoint) => {
 		const due = moments.filter((minutes) => minutes > 0 && checkpoint.facts.seconds <= 60 * minutes);
@@ -69,16 +69,16 @@ const last = await run({
 		for (const minutes of due) snapshots.set(minutes, kept);
 	},
 });
-await row(last);
-for (const checkpoint of snapshots.values()) {
-	const { facts, arrays } = checkpoint;
+await row(output, last);
+for (const [minutes, { facts, arrays }] of snapshots) {
+	const earlier = output.replace(/(\.onnx)?$/, `.at-${minutes}$1`);
 	print(`| at ${(facts.seconds / 60).toFixed(1)} min of these |`);
 	const isOver = { ...facts, step: number(values.steps) ?? facts.step, seconds: 60 * (number(values.minutes) ?? 0) };
-	await row(await run({ load: async () => ({ facts: isOver, arrays }), save: async () => {} }));
+	await row(earlier, await run(earlier, { load: async () => ({ facts: isOver, arrays }), save: async () => {} }));
 }
 
-/** All passes on the model read anew, since they change it; writes the output. */
-async function run(checkpoint: CheckpointStore) {
+/** All passes on the model read anew, since they change it; writes `output`. */
+async function run(output: string, checkpoint: CheckpointStore) {
 	const runner = runnerOf();
 	const bundle = openBundle(input);
 	try {
@@ -122,7 +122,7 @@ async function run(checkpoint: CheckpointStore) {
 }
 
 /** What was trained, and what the output is worth. */
-async function row(trained: Awaited<ReturnType<typeof run>>) {
+async function row(output: string, trained: Awaited<ReturnType<typeof run>>) {
 	const { curve = [], best } = trained ?? {};
 	for (const { phase, step, seconds, loss, validation } of curve)
 		print(`  ${phase} step ${step}  ${seconds.toFixed(0)} s  loss ${loss.toPrecision(4)}  validation ${validation?.toPrecision(4)}`);
