@@ -5,6 +5,7 @@ import type { Tensor } from "./ir/tensor.js";
 import type { CodedBlock } from "./linalg/allocate.js";
 import type { Basis } from "./linalg/basis.js";
 import type { Spacing } from "./linalg/levels.js";
+import type { RightForm } from "./linalg/right-factor.js";
 
 // --- Loaded ----------------------------------------------------------------
 
@@ -192,6 +193,8 @@ export interface Coding {
 	readonly spacing: Spacing;
 	/** U = E·right, E ≈ U·factor, for all d columns. */
 	readonly basis: Basis;
+	/** How W is stored. */
+	readonly right: RightForm;
 	/** Weight of each row, by id. */
 	readonly rowWeights: Float32Array;
 	/** Loss in nats per predicted token that was predicted from the calibration, and what it is predicted from. */

@@ -1,9 +1,9 @@
 // Factors that will be written as codes: the student reads them rounded while gradients act on the float ones. From the first step on: steps on
 // float factors lose what rounding was fitted to. On the fixture's language model at 16 times, 120 steps, KL on test text ends at 0.082 nats;
 // rounded from a tenth on 0.093, from the half on 0.135.
-import { fromHalves } from "../../src/ir/halves.js";
 import { leastSquares } from "../../src/linalg/refit.js";
-import { largest, Rounding, roundRight, type StoredRows } from "../../src/linalg/rounding.js";
+import { type RightForm, readRight, storeRight } from "../../src/linalg/right-factor.js";
+import { largest, Rounding, type StoredRows } from "../../src/linalg/rounding.js";
 import type { PassContext } from "../../src/pass.js";
 import { engineProducts } from "../../src/runtime/products.js";
 import type { Look, Sight } from "../../src/runtime/training/training.js";
@@ -42,6 +42,8 @@ interface CodedPair {
 	readonly right: Parameter;
 	readonly rank: number;
 	readonly rounding: Rounding;
+	/** How W is stored. */
+	readonly form: RightForm;
 	readonly rows: number;
 	/** The rows of U as they were last rounded, … */
 	readonly stored: StoredRows;
@@ -105,7 +107,7 @@ function pairsOf(parameters: readonly Parameter[]): CodedPair[] {
 		if (coding === undefined || left === undefined || right === undefined) return [];
 		const { rows } = vocabulary.table;
 		const rounding = new Rounding(coding, rank, rows);
-		return [{ left, right, rank, rounding, rows, stored: rounding.room(), gauge: new Float32Array(1) }];
+		return [{ left, right, rank, rounding, form: coding.right, rows, stored: rounding.room(), gauge: new Float32Array(1) }];
 	});
 }
 
@@ -144,10 +146,11 @@ function show(pair: CodedPair, values: ReadonlyMap<string, Float32Array>, seen: 
 	showRight(pair, w, seen);
 }
 
-/** W as halves of the gauge hold it. */
-function showRight({ right, rank, gauge }: CodedPair, w: Float32Array, seen: ReadonlyMap<string, Float32Array>): void {
+/** W over the gauge, as it is stored, times the gauge. */
+function showRight({ right, rank, gauge, form }: CodedPair, w: Float32Array, seen: ReadonlyMap<string, Float32Array>): void {
 	const by = gauge[0] as number;
-	const rounded = fromHalves(roundRight(w, by), "float16").map((value) => value * by);
+	const over = w.map((value) => value / by);
+	const rounded = readRight(storeRight(over, rank, form)).map((value) => value * by);
 	const turned = isTurned(right) ? transposed(rounded, rank, w.length / rank) : rounded;
 	seen.get(right.value.name)?.set(scaled(right, turned, scalesIn(right, rank)));
 }

@@ -6,6 +6,7 @@ import type { Spacing } from "../../src/linalg/levels.js";
 import { PLAIN_BITS, plainBytes, roundPlain } from "../../src/linalg/plain.js";
 import { PRECISIONS } from "../../src/linalg/precision.js";
 import type { DenseProducts } from "../../src/linalg/products.js";
+import { type RightForm, rightLosses } from "../../src/linalg/right-factor.js";
 import type { Calibration, Coding, Side, Table, Vocabulary } from "../../src/state.js";
 import { looksUpAlone } from "../../src/storage.js";
 
@@ -56,6 +57,14 @@ const PRECISION_SETS = {
 	equal: [PRECISIONS.equal, [1, 2]],
 } as const;
 
+const RIGHT_FORMS: readonly RightForm[] = ["float16", "int8"];
+
+/** A form of W, and what its rounding costs row by row, in nats. */
+interface RightChoice {
+	readonly form: RightForm;
+	readonly losses: Float64Array;
+}
+
 /** Ranges of rows, the most important first, that blocks are made of: their ends grow by about a third. */
 const RANGES = 24;
 const FIRST_RANGE = 0.002;
@@ -80,30 +89,38 @@ export async function searchCoding(
 		onProgress: (part) => onProgress?.(0.5 + part / 2),
 	});
 	const plain = options.plain === true ? await plainTables(table, basis, importance, products, signal) : [];
+	const rights = await Promise.all(RIGHT_FORMS.map(async (form) => ({ form, losses: await rightLosses(basis, form, products) })));
 	const most = options.blocks === "auto" ? MOST_BLOCKS : options.blocks;
 	const lookups = looksUpAlone(vocabulary, side);
 	const within = (budget: number): PlannedCoding | undefined => {
 		const candidates: PlannedCoding[] = [];
-		const add = (allocation: Allocation | undefined, rotation: Basis, ranked: Uint32Array | undefined) => {
+		const add = (allocation: Allocation | undefined, right: RightChoice, rotation: Basis, ranked: Uint32Array | undefined) => {
 			if (allocation === undefined) return;
 			const { blocks, rank, bytes, loss } = allocation;
 			const { rowWeights } = importance;
 			const positions = ranked && placesIn(blocks, ranked);
-			const coding = { positions, blocks, spacing, basis: rotation, rowWeights, predictedLoss: loss, calibrated: calibration?.source };
+			const costs = right.losses.subarray(0, rotation === own ? 0 : rank);
+			const predictedLoss = costs.reduce((sum, cost) => sum + cost, loss);
+			const calibrated = calibration?.source;
+			const coding = { positions, blocks, spacing, basis: rotation, right: right.form, rowWeights, predictedLoss, calibrated };
 			candidates.push({ coding, rank, bytes });
 		};
-		for (const precisions of PRECISION_SETS[spacing]) {
-			const optionsFor = (permuted: boolean) => {
-				const bytesOf = (blocks: readonly CodedBlock[], rank: number) =>
-					codedBytes(outlineOf(blocks, rank, spacing), table.rows, table.cols, { permuted: permuted && blocks.length > 1, lookups });
-				return { budget, precisions, spacing, blocks: most, bytesOf };
-			};
-			for (const [index, positions] of orders.entries()) {
-				const permuted = positions !== undefined && most > 1;
-				add(allocate(found[index] ?? [], optionsFor(permuted)), basis, permuted ? positions : undefined);
+		for (const right of rights) {
+			for (const precisions of PRECISION_SETS[spacing]) {
+				const optionsFor = (permuted: boolean) => {
+					const bytesOf = (blocks: readonly CodedBlock[], rank: number) => {
+						const stored = { permuted: permuted && blocks.length > 1, lookups, right: right.form };
+						return codedBytes(outlineOf(blocks, rank, spacing), table.rows, table.cols, stored);
+					};
+					return { budget, precisions, spacing, blocks: most, bytesOf };
+				};
+				for (const [index, positions] of orders.entries()) {
+					const permuted = positions !== undefined && most > 1;
+					add(allocate(found[index] ?? [], optionsFor(permuted)), right, basis, permuted ? positions : undefined);
+				}
+				// The table as it is, rounded: never worse than a quantizer alone. Fitted again, W beside it is no longer a diagonal that bytes hold.
+				if (right.form === "float16") add(uniformly(table.rows, own.losses, optionsFor(false)), right, own, undefined);
 			}
-			// The table as it is, rounded: never worse than a quantizer alone.
-			add(uniformly(table.rows, own.losses, optionsFor(false)), own, undefined);
 		}
 		return candidates.reduce<PlannedCoding | undefined>(
 			(best, one) => (best === undefined || one.coding.predictedLoss < best.coding.predictedLoss ? one : best),

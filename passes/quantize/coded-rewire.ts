@@ -9,14 +9,17 @@ import { lookUp } from "./coded-lookup.js";
 import { project } from "./coded-projection.js";
 import { readTable } from "./coded-table.js";
 import type { CodedTensors } from "./coded-tensors.js";
-import { put, storeFloats } from "./rewire.js";
+import { put, storeFloats, storeScaled } from "./rewire.js";
 import { StoredCoding } from "./stored-coding.js";
 
 /** Stores one factor of one file. Readers are the Gathers, MatMuls and Gemms that `factorize` made. */
 export function storeCoded({ value, role, file }: FactorValue, group: CodedGroup, tensors: CodedTensors): void {
 	const uses = readers(value);
 	if (role === "right" || role === "rightT") {
-		storeFloats(value, tensors[role], uses, { compute: computeType(group.group.dtype) });
+		const compute = { compute: computeType(group.group.dtype) };
+		const { [role]: main, rightScales: scales } = tensors;
+		if (scales === undefined) storeFloats(value, main, uses, compute);
+		else storeScaled(value, { main, scales }, role === "rightT", uses, compute);
 		return;
 	}
 	put(value, tensors.codes);

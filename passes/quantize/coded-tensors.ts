@@ -2,7 +2,7 @@
 import type { DType } from "../../src/ir/dtype.js";
 import { writeElements } from "../../src/ir/elements.js";
 import { dataOf } from "../../src/ir/tensor.js";
-import { numbersOf } from "../../src/linalg/coding.js";
+import { numbersOf, packedNumbers } from "../../src/linalg/coding.js";
 import type { CodedGroup } from "./coded.js";
 import { type Contents, contentsOf } from "./encode.js";
 
@@ -15,10 +15,11 @@ export interface CodedTensors {
 	readonly grid: Contents;
 	/** float16 [kinds · 256]. */
 	readonly values: Contents;
-	/** W, float16: r×d and d×r. */
+	/** W, float16 or int8: r×d and d×r; and float32 [r], what whole numbers are multiplied by. */
 	readonly right: Contents;
 	readonly rightT: Contents;
-	/** uint8 [V]: the block of each id; undefined: ids are places. */
+	readonly rightScales: Contents | undefined;
+	/** uint8: the block of each id, as {@link packedNumbers} has it; undefined: ids are places. */
 	readonly numbers: Contents | undefined;
 	/** uint16 and uint8 [blocks, r]: byte and kind of each column. */
 	readonly bytes: Contents;
@@ -40,17 +41,21 @@ export function codedTensors({ group, coding, layout, codes, scales, grid, value
 	const { rank } = group;
 	const reversed = [...layout.blocks].reverse();
 	const count = reversed.length;
-	const positions = coding.positions;
-	const transposedFactor = new Uint16Array(factor.length);
-	for (let k = 0; k < rank; k++) for (let j = 0; j < cols; j++) transposedFactor[j * rank + k] = factor[k * cols + j] ?? 0;
+	const { positions } = coding;
+	const numbers = positions && packedNumbers(numbersOf(layout.blocks, positions), count);
+	const { values: right, steps } = factor;
+	const rightT = right.slice();
+	for (let k = 0; k < rank; k++) for (let j = 0; j < cols; j++) rightT[j * rank + k] = right[k * cols + j] ?? 0;
+	const rightType = right instanceof Int8Array ? "int8" : "float16";
 	return {
 		codes: { dtype: "uint8", dims: [codes.length], data: contentsOf(codes) },
 		scales: { dtype: "uint8", dims: [rows], data: contentsOf(scales) },
 		grid: { dtype: "float16", dims: [grid.length], data: contentsOf(grid) },
 		values: { dtype: "float16", dims: [values.length], data: contentsOf(values) },
-		right: { dtype: "float16", dims: [rank, cols], data: contentsOf(factor) },
-		rightT: { dtype: "float16", dims: [cols, rank], data: contentsOf(transposedFactor) },
-		numbers: positions === undefined ? undefined : { dtype: "uint8", dims: [rows], data: contentsOf(numbersOf(layout.blocks, positions)) },
+		right: { dtype: rightType, dims: [rank, cols], data: contentsOf(right) },
+		rightT: { dtype: rightType, dims: [cols, rank], data: contentsOf(rightT) },
+		rightScales: steps && { dtype: "float32", dims: [rank], data: contentsOf(steps) },
+		numbers: numbers && { dtype: "uint8", dims: [numbers.length], data: contentsOf(numbers) },
 		bytes: integers(
 			"uint16",
 			reversed.flatMap(({ byteOf }) => [...byteOf]),

@@ -1,9 +1,9 @@
-// A coded group as it is stored: rows of U as codes, W in halves, fitted again to what a runtime will read.
-import { fromHalves } from "../../src/ir/halves.js";
+// A coded group as it is stored: rows of U as codes, W in halves or bytes, fitted again to what a runtime will read.
 import type { CodedLayout } from "../../src/linalg/coding.js";
 import type { DenseProducts } from "../../src/linalg/products.js";
 import { leastSquares } from "../../src/linalg/refit.js";
-import { type RoundedRows, Rounding, roundRight } from "../../src/linalg/rounding.js";
+import { readRight, type StoredRight, storeRight } from "../../src/linalg/right-factor.js";
+import { type RoundedRows, Rounding } from "../../src/linalg/rounding.js";
 import type { Coding, FactorGroup } from "../../src/state.js";
 import { FactorSource } from "./encode.js";
 
@@ -13,8 +13,8 @@ export interface CodedGroup extends RoundedRows {
 	readonly layout: CodedLayout;
 	/** float16: for each kind of column, what each byte stands for. */
 	readonly values: Uint16Array;
-	/** W as stored, r×d float16. */
-	readonly factor: Uint16Array;
+	/** W as stored, r×d. */
+	readonly factor: StoredRight;
 	/** W, as a runtime reads it. */
 	readonly right: Float32Array;
 }
@@ -37,7 +37,7 @@ export async function encodeCoded(group: FactorGroup, coding: Coding, { refit, p
 	const { left } = rounded;
 	const fitted = refit ? await leastSquares(table, { rank, left, rowWeights: coding.rowWeights }, products, signal) : undefined;
 	// What is fitted to the decoded rows is over the gauge already.
-	const factor = fitted === undefined ? roundRight(start, rounded.gauge) : roundRight(fitted, 1);
+	const factor = storeRight(fitted ?? start.map((value) => value / rounded.gauge), rank, coding.right);
 	const { layout, values } = rounding;
-	return { ...rounded, group, coding, layout, values, factor, right: fromHalves(factor, "float16") };
+	return { ...rounded, group, coding, layout, values, factor, right: readRight(factor) };
 }

@@ -51,7 +51,11 @@ export function quantize(options: QuantizeOptions): Pass<Reconstructed, Quantize
 					const relativeError = await errorOf(held, products, context.signal);
 					const { rows, cols } = group.vocabulary.table;
 					const permuted = group.coding.positions !== undefined;
-					const bytes = codedBytes(held.layout, rows, cols, { permuted, lookups: looksUpAlone(group.vocabulary, group.side) });
+					const bytes = codedBytes(held.layout, rows, cols, {
+						permuted,
+						lookups: looksUpAlone(group.vocabulary, group.side),
+						right: group.coding.right,
+					});
 					const places = new Set(group.values.map(({ value, file }) => storeOf(file.name, value.tensor?.placement))).size;
 					quantizations.push({
 						group,

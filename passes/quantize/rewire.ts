@@ -76,7 +76,13 @@ type ScaledFactor = EncodedFactor & { readonly scales: Contents };
  * rows = codes · scale: on gathered rows for lookups, on the whole factor for other readers. The latter are nodes on constants alone, which an
  * engine computes once, when it loads the model. DequantizeLinear would say the same, but onnxruntime leaves it to every run.
  */
-function storeScaled(value: Value, factor: ScaledFactor, isTransposed: boolean, uses: readonly Node[], { compute }: EncodedGroup): void {
+export function storeScaled(
+	value: Value,
+	factor: ScaledFactor,
+	isTransposed: boolean,
+	uses: readonly Node[],
+	{ compute }: Pick<EncodedGroup, "compute">,
+): void {
 	put(value, factor.main);
 	const [rows = 0] = factor.scales.dims;
 	const scales = beside(value, "scale", { ...factor.scales, dims: isTransposed ? [rows] : [rows, 1] });

@@ -4,7 +4,16 @@ import { int, ints } from "../../src/ir/attributes.js";
 import { addConstant, Chain } from "../../src/ir/build.js";
 import type { Node, Value } from "../../src/ir/graph.js";
 import { Tensor } from "../../src/ir/tensor.js";
-import { type BlockLayout, type CodedLayout, type DecodedForm, decodedForm, SPACED_COLUMNS, startsOf } from "../../src/linalg/coding.js";
+import {
+	type BlockLayout,
+	type CodedLayout,
+	type DecodedForm,
+	decodedForm,
+	HALF_BYTE,
+	numbersInByte,
+	SPACED_COLUMNS,
+	startsOf,
+} from "../../src/linalg/coding.js";
 import { quantizerOf } from "../../src/linalg/levels.js";
 import { BYTE_VALUES, valueCount } from "../../src/linalg/precision.js";
 import { computeType } from "../../src/storage.js";
@@ -61,7 +70,7 @@ export class StoredCoding {
 		return held;
 	}
 
-	stored(key: Exclude<keyof CodedTensors, "right" | "rightT">): Value {
+	stored(key: Exclude<keyof CodedTensors, "right" | "rightT" | "rightScales">): Value {
 		if (key === "codes") return this.value;
 		return this.once(key, () => {
 			const contents = this.tensors[key];
@@ -210,7 +219,7 @@ export class StoredCoding {
 		return this.once("places", (chain) => {
 			const { blocks } = this.layout;
 			const column = (values: readonly number[], label: string) => chain.constant("int64", values, label, [values.length, 1]);
-			const numbers = chain.cast(this.stored("numbers"), "uint8", "int64", "block_numbers");
+			const numbers = this.blockNumbers(chain);
 			const each = column([...blocks.keys()], "each_block");
 			const members = chain.cast(chain.add("Equal", [numbers, each], "is_member"), "bool", "int64", "members");
 			const counted = chain.add("CumSum", [members, chain.constant("int64", [1], "along_rows", [])], "members_so_far");
@@ -221,6 +230,17 @@ export class StoredCoding {
 			const inOwn = chain.add("Mul", [chain.add("Add", [counted, before], "places_in_blocks"), members], "places_in_own_block");
 			return this.sumOverBlocks(chain, inOwn);
 		});
+	}
+
+	/** int64 [V]: the block of each id. */
+	private blockNumbers(chain: Chain): Value {
+		const { rows } = this.group.group.vocabulary.table;
+		const packed = chain.cast(this.stored("numbers"), "uint8", "int64", "block_numbers");
+		if (numbersInByte(this.layout.blocks.length) === 1) return packed;
+		const half = chain.constant("int64", [HALF_BYTE], "half_byte");
+		const halves = [chain.add("Mod", [packed, half], "first_numbers"), chain.add("Div", [packed, half], "second_numbers")];
+		const all = chain.add("Concat", halves, "all_numbers", { attributes: { axis: int(0) } });
+		return rows % 2 === 0 ? all : this.part(chain, all, 0, rows, "numbers_of_ids");
 	}
 
 	/** int64: the sums of columns, [blocks, V] → [V]. */

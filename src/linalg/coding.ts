@@ -2,6 +2,7 @@
 import type { CodedBlock } from "./allocate.js";
 import type { Spacing } from "./levels.js";
 import { BYTE_VALUES, MOST_PER_BYTE } from "./precision.js";
+import { type RightForm, rightBytes } from "./right-factor.js";
 
 /** How a number is read from its byte: it is number `digit` of the `perByte` that share it. Kind 0 is a column that was dropped: `perByte` 0. */
 export interface Kind {
@@ -132,6 +133,21 @@ export function numbersOf(blocks: readonly { readonly rows: number }[], places: 
 	return Uint8Array.from(places, (place) => blockAt[place] as number);
 }
 
+/** The numbers of at most so many blocks take half a byte each. */
+export const HALF_BYTE = 16;
+
+/** Block numbers as they are stored: where two share a byte, that of row i with that of row i + ⌈V/2⌉, times {@link HALF_BYTE}. */
+export function packedNumbers(numbers: Uint8Array, blocks: number): Uint8Array {
+	if (numbersInByte(blocks) === 1) return numbers;
+	const half = Math.ceil(numbers.length / 2);
+	return Uint8Array.from({ length: half }, (_, at) => (numbers[at] as number) + HALF_BYTE * (numbers[half + at] ?? 0));
+}
+
+/** How many block numbers share a byte. */
+export function numbersInByte(blocks: number): 1 | 2 {
+	return blocks <= HALF_BYTE ? 2 : 1;
+}
+
 /** Place of the first row of each block. */
 export function startsOf(blocks: readonly { readonly rows: number }[]): number[] {
 	let start = 0;
@@ -169,23 +185,26 @@ export function projectedNumbers(layout: CodedLayout, cols: number, permuted: bo
 	return blocks.reduce((sum, block) => sum + block.rows * width(block), form === "table" ? 0 : rank * cols);
 }
 
-export interface Places {
+/** What a table's bytes depend on besides its outline. */
+export interface Stored {
 	/** Rows do not stand in the order of the ids. */
 	readonly permuted: boolean;
 	/** Some file looks rows up and projects nothing by them. */
 	readonly lookups: boolean;
+	/** How W is stored. */
+	readonly right: RightForm;
 }
 
 /** Stored bytes of a coded table, by tensor; what does not depend on the codes' values is all there is. */
-export function codedSizes(layout: Outline, rows: number, cols: number, { permuted, lookups }: Places) {
+export function codedSizes(layout: Outline, rows: number, cols: number, { permuted, lookups, right }: Stored) {
 	const { rank, blocks, kinds, bytes } = layout;
 	const several = blocks.length > 1 && (lookups || decodedForm(layout, cols, permuted) === "blocks") ? 1 : 0;
 	return {
 		codes: bytes,
 		scales: rows + 2 * BYTE_VALUES,
-		factor: rank * cols * 2,
+		factor: rightBytes(rank, cols, right),
 		values: kinds.length * BYTE_VALUES * 2,
-		numbers: permuted ? rows : 0,
+		numbers: permuted ? Math.ceil(rows / numbersInByte(blocks.length)) : 0,
 		bytes: blocks.length * rank * 2,
 		kinds: blocks.length * rank,
 		// Row sizes and starts, int64; ends of all blocks but the last, int64, and as many ones to count them with.
@@ -194,6 +213,6 @@ export function codedSizes(layout: Outline, rows: number, cols: number, { permut
 }
 
 /** The sum of {@link codedSizes}. */
-export function codedBytes(layout: Outline, rows: number, cols: number, places: Places): number {
-	return Object.values(codedSizes(layout, rows, cols, places)).reduce((sum, bytes) => sum + bytes, 0);
+export function codedBytes(layout: Outline, rows: number, cols: number, stored: Stored): number {
+	return Object.values(codedSizes(layout, rows, cols, stored)).reduce((sum, bytes) => sum + bytes, 0);
 }

@@ -3,6 +3,7 @@ import { DistembError, throwIfAborted } from "../errors.js";
 import { toFloat16 } from "../ir/elements.js";
 import { toHalves } from "../ir/halves.js";
 import type { Coding } from "../state.js";
+import type { Basis } from "./basis.js";
 import { type CodedLayout, layoutOf } from "./coding.js";
 import { halfGauge } from "./half-gauge.js";
 import type { NearestSearch } from "./nearest.js";
@@ -53,6 +54,7 @@ export class Rounding {
 	readonly values: Uint16Array;
 	private readonly coders: readonly RowCoder[];
 	private readonly blockAt: Uint16Array;
+	private readonly weights: Float64Array;
 
 	constructor(
 		private readonly coding: Coding,
@@ -64,10 +66,11 @@ export class Rounding {
 		const searches = new Map<number, NearestSearch>();
 		this.coders = this.layout.blocks.map((block) => rowCoder(block, this.layout, this.values, searches));
 		this.blockAt = blockOfPlaces(this.layout, rows);
+		this.weights = weightsOf(coding.basis, rank);
 	}
 
 	/**
-	 * What an error in each column of U costs beside W: ‖w_k‖².
+	 * What an error in each column of U costs in the basis of the coding, and what scales may be.
 	 * @param largestLeft largest magnitude in U
 	 * @throws DistembError `refused` if halves cannot hold scales and W
 	 */
@@ -75,7 +78,7 @@ export class Rounding {
 		const gauge = gaugeOf(largestLeft, largest(right));
 		// A power of two: training finds the same grid until the largest entry has doubled.
 		const most = largestLeft > 0 ? 2 ** Math.ceil(Math.log2(LARGEST_SCALE * largestLeft * gauge)) : 1;
-		return { gauge, weights: squares(right, this.rank), grid: scaleGrid(Math.min(most, LARGEST_GRID)) };
+		return { gauge, weights: this.weights, grid: scaleGrid(Math.min(most, LARGEST_GRID)) };
 	}
 
 	/** The same factors give the same codes. */
@@ -163,14 +166,6 @@ export function largest(values: Float32Array): number {
 	return most;
 }
 
-/** W over the gauge, as it is stored. */
-export function roundRight(right: Float32Array, gauge: number): Uint16Array {
-	return toHalves(
-		right.map((value) => value / gauge),
-		"float16",
-	);
-}
-
 function blockOfPlaces({ blocks }: CodedLayout, rows: number): Uint16Array {
 	const found = new Uint16Array(rows);
 	for (const [index, { first, rows: count }] of blocks.entries()) found.fill(index, first, first + count);
@@ -203,13 +198,11 @@ function gaugeOf(left: number, right: number): number {
 	});
 }
 
-/** ‖w_k‖² of each row of W. */
-function squares(right: ArrayLike<number>, rank: number): Float64Array {
-	const cols = right.length / rank;
-	const sums = new Float64Array(rank);
-	for (let at = 0; at < right.length; at++) {
-		const k = Math.floor(at / cols);
-		sums[k] = (sums[k] as number) + (right[at] as number) ** 2;
-	}
-	return sums;
+/** No error is free, whatever the calibration says. */
+const LEAST_WEIGHT = 1e-9;
+
+/** Columns of U have a weighted mean square of 1 where training begins: what an error in one costs is what is lost with it. */
+function weightsOf({ losses }: Basis, rank: number): Float64Array {
+	const least = LEAST_WEIGHT * losses.reduce((most, loss) => Math.max(most, loss), 0);
+	return Float64Array.from({ length: rank }, (_, k) => Math.max(losses[k] as number, least));
 }

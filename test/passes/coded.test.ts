@@ -17,6 +17,7 @@ describe("a coded table", () => {
 		["in blocks of ids, without calibration", { text: TIED(), calibrated: false }],
 		["at a high precision", { text: TIED(), ratio: 1.2 }],
 		["with little room", { text: TIED(), ratio: 6 }],
+		["with an odd number of rows", { text: TIED(17, D, V - 1), feeds: { ids: int64s([0, 1499, 1500, V - 2], [2, 2]) } }],
 		["in operator set 11", { text: TIED(11) }],
 		["in operator set 12 and one block", { text: TIED(12), blocks: 1 }],
 		["with ids from the end", { text: TIED(), blocks: 1, feeds: { ids: int64s([-1, -V, 7, 8], [2, 2]) } }],
@@ -66,6 +67,17 @@ describe("a coded table", () => {
 		["as a Gemm with a bias and a factor", GEMM(D)],
 	] as [string, Case][])("computes_what_was_encoded_%s", async (_, held) => {
 		const { distance } = await convert(held);
+		expect(distance).toBeLessThan(2e-5);
+	});
+
+	it.each([
+		[8, 8, "int8"],
+		[24, 8, "int8"],
+		[2, 1.02, "float16"],
+	] as const)("computes_what_was_encoded_in_at_most_%i_blocks_at_%f_with_W_in_%s", async (blocks, ratio, right) => {
+		const { coding, distance } = await convert({ text: TIED(), blocks, ratio });
+		expect(coding.blocks.length > 16).toBe(blocks > 16);
+		expect(coding.right).toBe(right);
 		expect(distance).toBeLessThan(2e-5);
 	});
 

@@ -4,6 +4,7 @@ import { importanceOf, searchCoding } from "../../passes/factorize/coding.js";
 import { roundingLosses } from "../../src/linalg/basis.js";
 import { PLAIN_BITS, plainBytes } from "../../src/linalg/plain.js";
 import type { DenseProducts } from "../../src/linalg/products.js";
+import { readRight, storeRight } from "../../src/linalg/right-factor.js";
 import { Rounding } from "../../src/linalg/rounding.js";
 import { normal } from "../../src/random.js";
 import { engineProducts } from "../../src/runtime/products.js";
@@ -90,8 +91,12 @@ describe("the coding that is chosen", () => {
 		expect(rowWeights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 5);
 	});
 
-	it("loses_by_rounding_what_is_predicted_of_it", async () => {
-		const { vocabulary, calibration } = calibratedTable(draw, 2);
+	// Prediction takes costs in a byte as equal: where they are not, errors go to what costs less.
+	it.each([
+		["equal costs", 0, 0.7],
+		["costs along the mean", 2, 0],
+	])("loses_by_rounding_what_is_predicted_of_it_or_less_with_%s", async (_, along, least) => {
+		const { vocabulary, calibration } = calibratedTable(draw, along);
 		const { table } = vocabulary;
 		const { within } = await searchCoding(vocabulary, "both", calibration, products, SETTINGS);
 		for (const bits of [8, 4]) {
@@ -103,15 +108,16 @@ describe("the coding that is chosen", () => {
 			await products.multiply(table.read(0, V), leading, { rows: V, inner: D, columns: rank }, left);
 			const right = Float32Array.from(coding.basis.factor.subarray(0, rank * D));
 			const rounded = new Rounding(coding, rank, V).encode({ left: (from, to) => left.subarray(from * rank, to * rank), right });
-			const stored = right.map((value) => value / rounded.gauge);
+			const over = right.map((value) => value / rounded.gauge);
+			const stored = readRight(storeRight(over, rank, coding.right));
 			const read = await products.multiply(rounded.left(0, V), stored, { rows: V, inner: rank, columns: D }, new Float32Array(V * D));
 			const importance = importanceOf(vocabulary, "both", calibration);
 			const { within: again } = await searchCoding(vocabulary, "both", calibration, products, { ...SETTINGS, plain: false });
 			const basis = again(plainBytes(table, 3))?.coding.basis;
 			if (basis === undefined) throw new Error("nothing fits");
 			const [measured = 0] = await roundingLosses(table, basis, importance, [(rows) => rows.set(read)], products);
-			expect(measured / coding.predictedLoss).toBeGreaterThan(0.5);
-			expect(measured / coding.predictedLoss).toBeLessThan(2);
+			expect(measured / coding.predictedLoss).toBeGreaterThan(least);
+			expect(measured / coding.predictedLoss).toBeLessThan(1.1);
 		}
 	});
 });
