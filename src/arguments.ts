@@ -70,6 +70,7 @@ const COMPILE_ARGUMENTS = {
 	"input-rank": { ...NUMBER, ...SIZE, ...RARE, describe: "rank of the lookups alone" },
 	"output-rank": { ...NUMBER, ...SIZE, ...RARE, describe: "rank of the projections alone" },
 	blocks: { ...TEXT, ...SIZE, ...RARE, coerce: parseBlocks, describe: "most blocks of rows with bits of their own (mixed): auto, 1, N" },
+	"frequency-power": { ...NUMBER, ...SIZE, ...RARE, describe: "what rows weigh by (mixed): 0 to 1 (default 0.67); lower: more for rare tokens" },
 	ops: { choices: OPS, requiresArg: true, ...SIZE, ...RARE, describe: `operators of the result: ${OPS.join(" (default), ")}` },
 	"allow-larger": { ...FLAG, ...SIZE, ...RARE, describe: "factorize even where that takes more bytes" },
 	method: {
@@ -155,6 +156,7 @@ const PLAN_ARGUMENTS = {
 	rank: { ...NUMBER, ...SIZE, describe: "or: the bytes that factors of this rank would take" },
 	"target-size": { ...TEXT, ...SIZE, coerce: sizeOf, describe: "or: bytes of the whole result, like 20MB" },
 	blocks: COMPILE_ARGUMENTS.blocks,
+	"frequency-power": COMPILE_ARGUMENTS["frequency-power"],
 	data: { ...COMPILE_ARGUMENTS.data, ...DATA, describe: "your text, token ids or pairs (default: none, and no loss is predicted)" },
 	tokenizer: { ...COMPILE_ARGUMENTS.tokenizer, ...DATA },
 	seed: { ...COMPILE_ARGUMENTS.seed, ...DATA },

@@ -31,12 +31,14 @@ export function checkOptions(options: CompileOptions): void {
 /** What --ops onnxruntime has operators for. */
 const QUANTIZED: ReadonlySet<CompileOptions["dtype"]> = new Set(["int8", "mixed", "auto"]);
 
-function validateMixed({ blocks, dtype, method }: CompileOptions): void {
+function validateMixed({ blocks, dtype, method, frequencyPower }: CompileOptions): void {
 	const isMixed = dtype === "mixed" || dtype === "auto";
 	if (blocks !== undefined && blocks !== "auto" && !(Number.isInteger(blocks) && blocks >= 1)) {
 		throw fail("--blocks must be auto or a whole number of at least 1");
 	}
 	if (blocks !== undefined && blocks !== 1 && !isMixed) throw fail("--blocks is for columns of different precision", "add --dtype mixed");
+	if (frequencyPower !== undefined && !(frequencyPower >= 0 && frequencyPower <= 1)) throw fail("--frequency-power must be from 0 to 1");
+	if (frequencyPower !== undefined && !isMixed) throw fail("--frequency-power is for columns of different precision", "add --dtype mixed");
 	if (isMixed && method === "paper") throw fail("--method paper keeps float factors", "leave --dtype out");
 }
 

@@ -128,6 +128,8 @@ export interface CompileOptions extends LocateOptions, SizeOptions, DataOptions,
 	readonly dtype?: FactorDType | undefined;
 	/** Most blocks of rows with bits of their own, for `mixed`; 1: all rows alike. Default `auto`. */
 	readonly blocks?: number | "auto" | undefined;
+	/** What rows weigh by, for `mixed`: this power of a token's frequency and spread, from 0 to 1; lower is more for rare tokens. Default 0.67. */
+	readonly frequencyPower?: number | undefined;
 	/** `onnxruntime` allows that engine's quantized operators (with `dtype: "int8"`, `"mixed"` or `"auto"`). */
 	readonly ops?: OperatorSet | undefined;
 	/** Of everything random; default 0. */
@@ -152,6 +154,8 @@ export interface PlanOptions extends LocateOptions, DataOptions, CommonOptions {
 	readonly targetSize?: number | undefined;
 	/** Most blocks of rows with bits of their own; default `auto`. */
 	readonly blocks?: number | "auto" | undefined;
+	/** What rows weigh by: this power of a token's frequency and spread, from 0 to 1; lower is more for rare tokens. Default 0.67. */
+	readonly frequencyPower?: number | undefined;
 	/** Of everything random; default 0. */
 	readonly seed?: number | undefined;
 }

@@ -132,10 +132,11 @@ describe("help", () => {
 			  in  an .onnx file, or a folder with all files of a model
 
 			Size:
-			  --ratio        make the vocabulary this many times smaller; one or more (default 4 8 16 32)
-			  --rank         or: the bytes that factors of this rank would take
-			  --target-size  or: bytes of the whole result, like 20MB
-			  --blocks       most blocks of rows with bits of their own (mixed): auto, 1, N
+			  --ratio            make the vocabulary this many times smaller; one or more (default 4 8 16 32)
+			  --rank             or: the bytes that factors of this rank would take
+			  --target-size      or: bytes of the whole result, like 20MB
+			  --blocks           most blocks of rows with bits of their own (mixed): auto, 1, N
+			  --frequency-power  what rows weigh by (mixed): 0 to 1 (default 0.67); lower: more for rare tokens
 
 			Data:
 			  --data       your text, token ids or pairs (default: none, and no loss is predicted)

@@ -130,6 +130,7 @@ describe("usage", () => {
 		[["--method", "svd", "--steps", "5"], /--steps is for training, and --method svd trains nothing/],
 		[["--minutes", "0"], /--minutes must be a positive number/],
 		[["--steps", "1.5"], /--steps must be a whole number/],
+		[["--frequency-power", "0.5"], /--frequency-power is for columns of different precision/],
 		[["--lr", "nan"], /--lr must be a positive number/],
 		[["--length", "1"], /--length 1 leaves nothing to predict/],
 		[["--train", "some"], /some.*factors.*norms.*all/],

@@ -49,6 +49,15 @@ describe("plan", () => {
 		expect(planText(report)).toContain("recommended for ratio 4, ratio 32: columns of different precision (--dtype mixed)");
 	});
 
+	it("weighs_rare_tokens_as_it_is_told", async () => {
+		const lossAt = async (frequencyPower?: number) =>
+			(await plan(MODEL, { data: [path.join(FOLDER, "valid.npy")], ratios: [16], frequencyPower })).sizes[0]?.predictedLoss ?? 0;
+		const [full, usual] = [await lossAt(1), await lossAt()];
+		expect(usual).toBeGreaterThan(1.05 * full);
+		expect(await lossAt(0.67)).toBe(usual);
+		await expect(plan(MODEL, { frequencyPower: 1.5 })).rejects.toThrow(/--frequency-power must be from 0 to 1/);
+	});
+
 	it.each([
 		["a_plain_table_that_fits_and_loses_less", 0.1, [0.02, 0.05], "int4, groups of 32", 5],
 		["nothing_else_for_less_than_can_be_measured", 0.0201, [0.02, 0.05], OURS, 5],

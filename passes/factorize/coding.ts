@@ -9,10 +9,13 @@ import type { DenseProducts } from "../../src/linalg/products.js";
 import { type RightForm, rightLosses } from "../../src/linalg/right-factor.js";
 import type { Calibration, Coding, Side, Table, Vocabulary } from "../../src/state.js";
 import { looksUpAlone } from "../../src/storage.js";
+import { FACTORIZE_DEFAULTS } from "./options.js";
 
 export interface CodingOptions {
 	/** Most blocks; `auto`: as many as pay. */
 	readonly blocks: number | "auto";
+	/** Power of a row's weight, see {@link FACTORIZE_DEFAULTS}. */
+	readonly frequencyPower?: number | undefined;
 	/** How the values of a column lie. */
 	readonly spacing: Spacing;
 	readonly seed: number;
@@ -78,8 +81,8 @@ export async function searchCoding(
 	options: CodingOptions,
 ): Promise<CodingSearch> {
 	const { table } = vocabulary;
-	const { signal, seed, spacing, onProgress } = options;
-	const importance = importanceOf(vocabulary, side, calibration);
+	const { signal, seed, spacing, onProgress, frequencyPower } = options;
+	const importance = importanceOf(vocabulary, side, calibration, frequencyPower);
 	const { shared: basis, own } = await basesOf(table, importance, products, { seed, signal, onProgress: (part) => onProgress?.(part / 2) });
 	const sorted = positionsBy(importance.rowWeights);
 	const orders = [sorted, undefined];
@@ -164,17 +167,16 @@ function positionsBy(weights: Float32Array): Uint32Array {
 const UNSEEN = { times: 1, least: 0.03, most: 0.5 } as const;
 
 /**
- * Power of a row's weight. Second order understates what large errors cost, and the rarer a token, the larger its errors: p·(e^δ − 1 − δ) of a
- * logit that is wrong by δ is p·δ²/2 near 0 alone. KL at 32×, powers 1, 0.67 and 0.6: 0.355, 0.293 and 0.264 of a translator, 0.176, 0.132 and
- * 0.138 of a language model; at 16× 0.067, 0.044 and 0.046 of the translator.
- */
-const TEMPER = 0.67;
-
-/**
  * One weight per row and one metric for the sides that are served; for both so that Σ wᵢ·Δᵢ·G·Δᵢᵀ is near Σ Δᵢ(qᵢM + DᵢC)Δᵢᵀ: G = M·Σq + C·ΣD, and a row's
  * weight is its share of q and of D, each counted by the trace of its side.
+ * @param power of a row's weight, before an equal share is added
  */
-export function importanceOf({ table }: Vocabulary, side: Side, calibration: Calibration | undefined): Importance {
+export function importanceOf(
+	{ table }: Vocabulary,
+	side: Side,
+	calibration: Calibration | undefined,
+	power: number = FACTORIZE_DEFAULTS.frequencyPower,
+): Importance {
 	const { rows, cols } = table;
 	const sides = [
 		...(side === "output" ? [] : [{ weights: calibration?.frequency, moment: calibration?.gradientMoment }]),
@@ -188,10 +190,10 @@ export function importanceOf({ table }: Vocabulary, side: Side, calibration: Cal
 	for (const { weights, moment } of sides) {
 		const total = weights?.reduce((sum, weight) => sum + weight, 0) ?? 0;
 		if (weights === undefined || !(total > 0)) continue;
-		const tempered = weights.reduce((sum, weight) => sum + Math.max(0, weight) ** TEMPER, 0);
+		const tempered = weights.reduce((sum, weight) => sum + Math.max(0, weight) ** power, 0);
 		const size = total * (moment === undefined ? cols : traceOf(moment, cols));
 		for (let row = 0; row < rows; row++) {
-			const share = (1 - unseen) * (Math.max(0, weights[row] ?? 0) ** TEMPER / tempered) + unseen / rows;
+			const share = (1 - unseen) * (Math.max(0, weights[row] ?? 0) ** power / tempered) + unseen / rows;
 			rowWeights[row] = (rowWeights[row] as number) + size * share;
 		}
 		for (let at = 0; at < metric.length; at++) {

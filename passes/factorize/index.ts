@@ -110,7 +110,7 @@ export async function codingSearches(
 	{ threads, seed, signal, progress }: PassContext,
 	plain = false,
 ): Promise<CodingSearch[]> {
-	const { dtype, blocks = "auto", ops } = options;
+	const { dtype, blocks = "auto", ops, frequencyPower } = options;
 	const spacing = ops === "onnxruntime" ? "equal" : "fitted";
 	if (dtype !== "mixed") return [];
 	for (const { file } of state.vocabularies.flatMap(({ lookups, projections }) => [...lookups, ...projections])) requireBytes(file);
@@ -126,8 +126,9 @@ export async function codingSearches(
 			];
 		});
 		for (const [index, { vocabulary, calibration, side, plain }] of parts.entries()) {
+			const settings = { blocks, frequencyPower, spacing, seed, signal } as const;
 			const onProgress = (fraction: number) => progress((index + fraction) / parts.length, vocabulary.name);
-			searches.push(await searchCoding(vocabulary, side, calibration, products, { blocks, spacing, seed, signal, onProgress, plain }));
+			searches.push(await searchCoding(vocabulary, side, calibration, products, { ...settings, onProgress, plain }));
 		}
 		return searches;
 	} finally {

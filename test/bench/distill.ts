@@ -1,7 +1,7 @@
 // What distillation does to a model: the passes with the options given, the curve, the log, and a comparison on test data.
 // usage: node dist/test/bench/distill.js MODEL OUT --train FILE --valid FILE --test FILE [--rank 64 | --ratio X] [--dtype float32|mixed]
 //        [--method distemb|paper|svd] [--steps N | --minutes M [--at 5,15]] [--batch N] [--length N] [--lr X] [--set head|factors|norms|all]
-//        [--phases head,factors,all] [--weights JSON] [--calibration TOKENS] [--pairs 200] [--tokens 25600] [--seed 0] [--quiet]
+//        [--phases head,factors,all] [--weights JSON] [--calibration TOKENS] [--power 0.67] [--pairs 200] [--tokens 25600] [--seed 0] [--quiet]
 // --at: also what the best so far was worth after so many minutes of the same training, at its last checkpoint before them; as OUT.at-MINUTES.
 // Prints rows of a Markdown table: training, steps, KL, nats, perplexity, agreement; for translators BLEU and chrF.
 import { parseArgs } from "node:util";
@@ -29,6 +29,7 @@ const { values, positionals } = parseArgs({
 		rank: { type: "string" },
 		ratio: { type: "string" },
 		dtype: { type: "string", default: "float32" },
+		power: { type: "string" },
 		method: { type: "string", default: "distemb" },
 		steps: { type: "string" },
 		minutes: { type: "string" },
@@ -54,7 +55,8 @@ if (output === "" || values.train === "" || values.valid === "" || values.test =
 const number = (text: string | undefined) => (text === undefined ? undefined : Number(text));
 const method = values.method as "distemb" | "paper" | "svd";
 const sized = values.ratio === undefined ? { rank: number(values.rank) ?? 64 } : { ratio: Number(values.ratio) };
-const options = resolveOptions({ ...sized, method, dtype: values.dtype as CompileOptions["dtype"], overwrite: true });
+const form = { dtype: values.dtype as CompileOptions["dtype"], frequencyPower: number(values.power) };
+const options = resolveOptions({ ...sized, ...form, method, overwrite: true });
 const corpus = await corpusOf(input, { train: values.train, validation: values.valid, test: values.test });
 let calibrations: readonly Calibration[] | undefined;
 

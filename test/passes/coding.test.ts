@@ -91,6 +91,26 @@ describe("the coding that is chosen", () => {
 		expect(rowWeights.reduce((sum, weight) => sum + weight, 0)).toBeCloseTo(1, 5);
 	});
 
+	it("weighs_rows_by_the_power_that_is_asked_for", async () => {
+		const { vocabulary, calibration } = calibratedTable(draw, 0);
+		const budget = plainBytes(vocabulary.table, 4) / 2;
+		const ratioAt = async (frequencyPower: number | undefined) => {
+			const { within } = await searchCoding(vocabulary, "both", calibration, products, { ...SETTINGS, frequencyPower });
+			const { coding } = within(budget) ?? {};
+			if (coding === undefined) throw new Error("nothing fits");
+			const bits = coding.blocks.map(({ perByte }) => perByte.reduce((sum, shared) => sum + (shared > 0 ? 8 / shared : 0), 0));
+			return { rows: (coding.rowWeights[0] ?? 0) / (coding.rowWeights[99] ?? 1), bits: (bits[0] ?? 0) / (bits.at(-1) ?? 0) };
+		};
+		const [full, usual, equal] = [await ratioAt(1), await ratioAt(undefined), await ratioAt(0)];
+		// The first row is read a hundred times as often as the hundredth.
+		expect(full.rows).toBeGreaterThan(60);
+		expect(usual).toEqual(await ratioAt(0.67));
+		expect(usual.rows).toBeLessThan(22);
+		expect(equal.rows).toBeCloseTo(1);
+		expect(full.bits).toBeGreaterThan(usual.bits);
+		expect(usual.bits).toBeGreaterThan(equal.bits);
+	});
+
 	// Prediction takes costs in a byte as equal: where they are not, errors go to what costs less.
 	it.each([
 		["equal costs", 0, 0.7],
