@@ -70,7 +70,12 @@ const COMPILE_ARGUMENTS = {
 	"input-rank": { ...NUMBER, ...SIZE, ...RARE, describe: "rank of the lookups alone" },
 	"output-rank": { ...NUMBER, ...SIZE, ...RARE, describe: "rank of the projections alone" },
 	blocks: { ...TEXT, ...SIZE, ...RARE, coerce: parseBlocks, describe: "most blocks of rows with bits of their own (mixed): auto, 1, N" },
-	"frequency-power": { ...NUMBER, ...SIZE, ...RARE, describe: "what rows weigh by (mixed): 0 to 1 (default 0.67); lower: more for rare tokens" },
+	"frequency-power": {
+		...NUMBER,
+		...SIZE,
+		...RARE,
+		describe: "what rows weigh by (mixed): 0 to 1 (default 0.67); lower: more for rare tokens",
+	},
 	ops: { choices: OPS, requiresArg: true, ...SIZE, ...RARE, describe: `operators of the result: ${OPS.join(" (default), ")}` },
 	"allow-larger": { ...FLAG, ...SIZE, ...RARE, describe: "factorize even where that takes more bytes" },
 	method: {
